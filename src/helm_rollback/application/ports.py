@@ -1,0 +1,346 @@
+"""What the use cases need of the world, as protocols. The adapters implement them.
+
+Everything that can hang has a deadline inside the adapter. Foreign errors are
+turned into those of `domain/errors.py` there, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from helm_rollback.domain.helm_options import HelmOptions
+from helm_rollback.domain.history import Change, HistoryEvent
+from helm_rollback.domain.operation import FailureReason, Operation, OperationState
+from helm_rollback.domain.record import RecordRef, StoredRecord
+from helm_rollback.domain.release import Release, ReleaseId
+from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.status import Status
+
+T = TypeVar("T")
+
+
+# --- the ledger -----------------------------------------------------------------------
+
+
+class LedgerView(Protocol):
+    """The ledger as one consistent snapshot. Every method returns plain frozen values."""
+
+    @property
+    def ledger_id(self) -> str:
+        """The UUID that was given to this ledger when it was made; resume tokens bear it."""
+
+    def release(self, release_id: ReleaseId) -> Release | None: ...
+
+    def releases(
+        self, *, cluster: str = "", namespace: str = "", status: Status | None = None, after: str = "", limit: int
+    ) -> list[Release]:
+        """Ordered by release id (as text); only those behind the id `after`. Empty filters match all."""
+
+    def revision(self, release_id: ReleaseId, revision: int, *, incarnation: int) -> Revision | None:
+        """The revision that bears the number now; replaced ones are not found."""
+
+    def newest_revision(self, release_id: ReleaseId, *, incarnation: int, stored: bool) -> Revision | None:
+        """The highest not replaced one; with `stored`, of those that Helm still stores."""
+
+    def newest_successful(self, release_id: ReleaseId, *, incarnation: int) -> Revision | None: ...
+
+    def incarnation_revisions(self, release_id: ReleaseId, *, incarnation: int) -> list[Revision]:
+        """All of one incarnation, oldest first, replaced ones included (right before what replaced them)."""
+
+    def revisions_page(
+        self, release_id: ReleaseId, *, successful_only: bool, before: RevisionPosition | None, limit: int
+    ) -> list[tuple[RevisionPosition, Revision]]:
+        """Newest first over all incarnations, replaced ones included; those behind `before`."""
+
+    def operation(self, operation_id: str) -> Operation | None: ...
+
+    def operation_of_request(self, request_id: str) -> Operation | None: ...
+
+    def live_operation(self, release_id: ReleaseId) -> Operation | None:
+        """The one that is PENDING or RUNNING; there is at most one."""
+
+    def operations(
+        self,
+        *,
+        release_id: ReleaseId | None = None,
+        state: OperationState | None = None,
+        request_id: str = "",
+        before: str = "",
+        limit: int,
+    ) -> list[Operation]:
+        """Newest first (operation ids are UUIDv7); those older than the id `before`."""
+
+    def events(self, release_id: ReleaseId, *, after: int, limit: int) -> list[HistoryEvent]:
+        """In sequence order, those with a sequence above `after`."""
+
+    def payload(self, digest: str) -> bytes | None:
+        """The archived record with this digest, checked against it. Raises LedgerCorrupt where it differs."""
+
+    def observed_version(self, cluster: str) -> int | None:
+        """The resourceVersion up to which the cluster's records are in the ledger."""
+
+    def now(self) -> datetime:
+        """The ledger's clock: the only one that is compared with stored times."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RevisionPosition:
+    """Where a revision stands in a listing."""
+
+    incarnation: int
+    revision: int
+    key: int
+    """The ledger's own key: later rows have higher ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker's right to carry an operation out. `token` grows with every claim of the operation."""
+
+    operation: Operation
+    token: int
+
+
+class LedgerTransaction(LedgerView, Protocol):
+    """The ledger, changing. All that one transaction does becomes durable together, or not at all."""
+
+    def lock_release(self, release_id: ReleaseId) -> Release | None:
+        """Hold the release until the transaction ends, so that nobody else changes it meanwhile."""
+
+    def add_release(self, release: Release) -> None: ...
+
+    def update_release(self, release: Release) -> None:
+        """Store the projection; `last_sequence` is left to `append`."""
+
+    def add_revision(self, revision: Revision) -> None: ...
+
+    def update_revision(self, revision: Revision) -> None:
+        """Store what may go forward of the revision that bears the number now. Content can not change."""
+
+    def add_operation(self, operation: Operation) -> None:
+        """Raises OperationInProgress or RequestIdReused where the constraint says so."""
+
+    def update_operation(self, operation: Operation) -> None: ...
+
+    def append(self, release_id: ReleaseId, change: Change) -> HistoryEvent:
+        """Append an event with the next sequence; wakes those who watch the release, after the commit."""
+
+    def archive(self, payload: bytes) -> str:
+        """Store a record's payload if it is not there yet; its digest."""
+
+    def save_observed_version(self, cluster: str, resource_version: int) -> None: ...
+
+    def claim(self, *, owner: str, lease: timedelta, limit: int) -> list[Claim]:
+        """Take up to `limit` live operations that nobody holds, oldest first, for `lease` from now."""
+
+    def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
+        """Prolong a claim; False when someone else has taken the operation since."""
+
+    def holds(self, operation_id: str, *, token: int) -> bool:
+        """Whether the claim is still the newest: ask in each transaction that writes for an operation."""
+
+    def save_helm_process(self, operation_id: str, process: HelmProcess) -> None: ...
+
+    def helm_process(self, operation_id: str) -> HelmProcess | None: ...
+
+
+class Wakeup(Protocol):
+    """Tells that something may have changed. A hint: whoever is woken reads the ledger."""
+
+    async def wait(self, timeout: float) -> bool:
+        """Wait until there was a change since the last wait; False after `timeout` seconds."""
+
+
+class Ledger(Protocol):
+    """Runs functions against the ledger, each in one transaction, off the event loop.
+
+    Raises StoreUnavailable where the database does not answer; then a write may or
+    may not have been done.
+    """
+
+    async def read(self, body: Callable[[LedgerView], T]) -> T: ...
+
+    async def write(self, body: Callable[[LedgerTransaction], T]) -> T:
+        """Commit when `body` returns, undo everything when it raises. May run it again after a conflict."""
+
+    def watch(self, release_id: ReleaseId) -> AbstractContextManager[Wakeup]:
+        """Be woken at each event of one release."""
+
+    def watch_operations(self) -> AbstractContextManager[Wakeup]:
+        """Be woken when an operation is accepted."""
+
+
+# --- a cluster ------------------------------------------------------------------------
+
+
+class WatchKind(StrEnum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEvent:
+    kind: WatchKind
+    resource_version: int
+    stored: StoredRecord | None
+    """None for a BOOKMARK."""
+
+
+class WatchExpired(Exception):
+    """The cluster no longer has the changes since that resourceVersion (410 Gone): LIST again."""
+
+
+class RecordConflict(Exception):
+    """The record changed, or went, since it was read: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedKind:
+    api_version: str
+    kind: str
+
+
+class Cluster(Protocol):
+    """One cluster's release records. Raises ClusterUnreachable, ClusterPermissionDenied."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def list_release(self, release_id: ReleaseId) -> list[RecordRef]:
+        """The records of one release, ascending by revision. Metadata only."""
+
+    async def list_all(self) -> tuple[list[RecordRef], int]:
+        """Every release record of the cluster, and the resourceVersion that the list is of. Metadata only."""
+
+    def watch(self, resource_version: int) -> AsyncIterator[WatchEvent]:
+        """Every change after `resource_version`. Ends when the server ends it; raises WatchExpired on 410."""
+
+    async def read_record(self, ref: RecordRef) -> StoredRecord | None:
+        """The newest version of a record; None when it is gone."""
+
+    async def first_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
+        """The record as it was at `resource_version`; None where the cluster no longer has that."""
+
+    async def set_failed(self, stored: StoredRecord, *, description: str) -> StoredRecord:
+        """Set status `failed` in label and payload. Raises RecordConflict unless it is still that version."""
+
+    async def create_record(
+        self, release_id: ReleaseId, revision: int, payload: bytes, labels: dict[str, str]
+    ) -> RecordRef:
+        """Put a record back. Raises RecordConflict where one is there."""
+
+    async def delete_record(self, ref: RecordRef) -> None:
+        """Delete exactly that version. Raises RecordConflict unless it is still that version."""
+
+    async def served_kinds(self) -> frozenset[ServedKind]:
+        """What the API server serves now."""
+
+    async def uid(self) -> str:
+        """The uid of the namespace kube-system: which cluster this is, whatever it is called."""
+
+
+# --- Helm and its fence ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelmProcess:
+    """A Helm that was started: enough to find it again, and not to mistake another for it."""
+
+    host: str
+    pid: int
+    start_ticks: int
+    """Field 22 of /proc/PID/stat: a reused pid has another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelmExit:
+    """How Helm ended. What happened is in the records, not here."""
+
+    returncode: int
+    """As of subprocess: negative is the signal that ended it."""
+    output: str
+    """The end of what it printed to stdout and stderr."""
+    reason: FailureReason
+    """Its error text, classified; meaningless after success."""
+    timed_out: bool = False
+    """It was killed since it outlived its deadline."""
+
+
+class Helm(Protocol):
+    """Runs Helm's command line."""
+
+    @property
+    def writes_stamp(self) -> bool:
+        """Whether its `rollback` has --description (Helm ≥ 4.3)."""
+
+    async def rollback(
+        self,
+        release_id: ReleaseId,
+        target_revision: int,
+        *,
+        options: HelmOptions,
+        description: str,
+        kubeconfig: str,
+        started: Callable[[HelmProcess], Awaitable[None]],
+    ) -> HelmExit:
+        """Run to the end, whatever happens to the caller's task but its cancellation. Raises HelmUnavailable."""
+
+    async def end_orphan(self, process: HelmProcess) -> None:
+        """Kill a Helm that an earlier process of this service left running on this host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWrite:
+    """A write of a release record that Helm asks the fence to pass."""
+
+    method: str
+    """POST, PUT, PATCH or DELETE."""
+    namespace: str
+    secret_name: str
+    stored: StoredRecord | None
+    """What it wants to write; None for DELETE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TouchedObject:
+    """An object that Helm wrote through the fence."""
+
+    method: str
+    path: str
+
+
+class OpenFence(Protocol):
+    """One operation's passage to the cluster."""
+
+    @property
+    def kubeconfig(self) -> str:
+        """A kubeconfig for Helm: a loopback address and a one-time token, no credential of the cluster."""
+
+    @property
+    def touched(self) -> Sequence[TouchedObject]:
+        """What was passed and answered with success, in order; release records included."""
+
+    @property
+    def refused_records(self) -> Sequence[RecordWrite]:
+        """Record writes that were not passed."""
+
+
+class Fence(Protocol):
+    """Opens passages. A read passes always; a write only while `may_write` says so."""
+
+    def open(
+        self,
+        cluster: str,
+        *,
+        may_write: Callable[[], bool],
+        judge: Callable[[RecordWrite], Awaitable[str]],
+    ) -> AbstractAsyncContextManager[OpenFence]:
+        """`judge` answers why a record write may not pass, or nothing. It is asked before `may_write`,
+        which is asked last, with the write's body in hand."""

@@ -1,0 +1,1 @@
+"""The command line: the server, and a client for people and scripts."""

@@ -1,0 +1,1 @@
+"""Reading and watching Helm's release Secrets through the Kubernetes API."""

@@ -1,0 +1,1 @@
+"""What only Helm's command line knows: its arguments, its process, its records, its error texts."""

@@ -1,0 +1,1 @@
+"""The ledger on SQLModel: every revision, transition and operation, append-only."""
