@@ -1,0 +1,78 @@
+"""What to do with an operation, from what Helm's records show of it.
+
+A fresh operation and one whose worker died are looked at alike: the records newer
+than the base are the evidence. The rows are those of docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from helm_rollback.domain.status import Status
+
+
+class Step(StrEnum):
+    """What comes next."""
+
+    RUN = "RUN"
+    """Helm has not written anything: start it."""
+    REMOVE_AND_RUN = "REMOVE_AND_RUN"
+    """A dead attempt's record stands in the way, and would be Helm's base: remove it, start again."""
+    EXTERNAL_CHANGE = "EXTERNAL_CHANGE"
+    """Someone else changed the release first."""
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    SET_FAILED = "SET_FAILED"
+    """It ended without an end in its record: archive it, set it failed."""
+    INTERRUPTED = "INTERRUPTED"
+    """It was interrupted and others have gone on: nothing is run."""
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    """The records do not decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRecord:
+    """The record that this operation wrote."""
+
+    status: Status
+    seen_deployed: bool
+    newest: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was found when the operation was looked at."""
+
+    base_unchanged: bool
+    """Current is the base, with the status it had at acceptance."""
+    own: OwnRecord | None
+    started: bool
+    """Whether Helm was started for this operation before."""
+    own_record_was_written: bool
+    """Whether the ledger saw a record of this operation, which may be gone since."""
+    hooks_may_have_run: bool
+    """Whether the target has rollback hooks, and hooks are not disabled."""
+
+
+def next_step(found: Evidence) -> Step:
+    """The row of the table that `found` is."""
+    if found.own is not None:
+        return _with_own_record(found, found.own)
+    if found.own_record_was_written:
+        return Step.OUTCOME_UNKNOWN
+    if found.base_unchanged:
+        return Step.RUN
+    return Step.EXTERNAL_CHANGE
+
+
+def _with_own_record(found: Evidence, own: OwnRecord) -> Step:
+    if own.status is Status.DEPLOYED or own.seen_deployed:
+        return Step.SUCCEEDED
+    if own.status is Status.FAILED:
+        return Step.FAILED
+    if not own.status.is_pending:
+        return Step.OUTCOME_UNKNOWN
+    if not own.newest:
+        return Step.INTERRUPTED
+    return Step.SET_FAILED if found.hooks_may_have_run else Step.REMOVE_AND_RUN
