@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import proto
@@ -22,6 +23,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from helm_rollback.domain.errors import Refused
 from helm_rollback.v1.release_pb2 import Failure
 
 METHODS = {
@@ -178,7 +180,7 @@ def test_messages_are_top_level_and_have_the_fields_of_the_contract(files: Seque
     messages = all_messages(files)
 
     assert {name: sorted(field.name for field in message.field) for name, message in messages.items()} == {
-        name: sorted(fields.split()) for name, fields in FIELDS.items()
+        name: sorted(names.split()) for name, names in FIELDS.items()
     }
     assert [name for name, message in messages.items() if message.nested_type] == []
 
@@ -207,6 +209,17 @@ def test_every_refusal_shows_an_error_info_that_a_client_could_receive(files: Se
 
         assert (info.reason, info.domain) == (reason, "helm-rollback")
         assert [key for key in info.metadata if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", key)] == []
+
+
+def test_example_of_a_refusal_has_the_facts_of_the_error_behind_it(files: Sequence[FileDescriptorProto]) -> None:
+    """The fields of a domain error travel as metadata, so example and error must not drift apart."""
+    comments = dict(elements(files))
+    for error in subclasses(Refused):
+        reason = re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).upper()
+        shown = json.loads(example(comments[f"ErrorReason.{reason}"]))["metadata"]
+        held = {re.sub(r"_([a-z])", lambda found: found[1].upper(), field.name) for field in fields(error)}
+
+        assert shown.keys() - {"releaseId"} == held - {"releaseId"}, reason
 
 
 def test_every_failure_reason_shows_a_failure_that_a_client_could_read(files: Sequence[FileDescriptorProto]) -> None:
@@ -263,6 +276,15 @@ def test_committed_python_is_what_the_protos_make(
 def example(comment: str) -> str:
     """The indented JSON of a comment."""
     return "\n".join(line for line in comment.splitlines() if line.startswith("     "))
+
+
+def subclasses(error: type[Refused]) -> Iterator[type[Refused]]:
+    """The errors that stand for a reason of their own: those that no other derives from."""
+    for derived in error.__subclasses__():
+        if derived.__subclasses__():
+            yield from subclasses(derived)
+        else:
+            yield derived
 
 
 def all_services(files: Sequence[FileDescriptorProto]) -> Iterator[ServiceDescriptorProto]:

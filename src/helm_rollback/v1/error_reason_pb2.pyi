@@ -32,14 +32,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     the same request will always be refused.
 
         {"reason": "INVALID_FIELD", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "field": "target_revision"}}
+         "metadata": {"releaseId": "default.prod.shop", "field": "target_revision",
+                      "problem": "must be 1 or more"}}
     """
     INVALID_RESUME_TOKEN: _ErrorReason.ValueType  # 11
     """INVALID_ARGUMENT. The resume token was not made by this service, is damaged, or belongs to
     another release. Nothing changed. Fix the client; a token is to be kept as it came.
 
         {"reason": "INVALID_RESUME_TOKEN", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "field": "resume_token"}}
+         "metadata": {"releaseId": "default.prod.shop", "problem": "was made for another release"}}
     """
     RELEASE_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND. Neither the ledger nor the cluster knows the release. Nothing changed.
@@ -52,7 +53,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     current. Nothing changed. A revision that was merely pruned from the cluster is found.
 
         {"reason": "REVISION_NOT_FOUND", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "revision": "12", "incarnation": "1"}}
+         "metadata": {"releaseId": "default.prod.shop", "revision": "12", "currentRevision": "9"}}
     """
     OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 22
     """NOT_FOUND. There is no such operation; for a stream's end: none of this release. Nothing
@@ -74,7 +75,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "REQUEST_ID_REUSED", "domain": "helm-rollback",
          "metadata": {"releaseId": "default.prod.shop",
-                      "requestId": "7f0c5a5e-9d1b-4b52-8f6b-0d6a3b1f8f11"}}
+                      "requestId": "7f0c5a5e-9d1b-4b52-8f6b-0d6a3b1f8f11",
+                      "operationId": "01936b1c-51f1-7c07-9f0e-0e6f1f3f0b11"}}
     """
     RELEASE_EXISTS: _ErrorReason.ValueType  # 31
     """ALREADY_EXISTS. A release of that name is there already, so it cannot be installed. Nothing
@@ -93,13 +95,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
                       "skipped": "9:CURRENT,8:NOT_SUCCESSFUL,7:ROLLED_BACK_FROM"}}
     """
     SUCCESS_UNPROVEN: _ErrorReason.ValueType  # 41
-    """FAILED_PRECONDITION. Helm's records do not decide whether `revision` ever worked, and it is
-    newer than the newest that surely did (`provenRevision`; absent where there is none). Nothing
-    changed. A person decides: roll back to either with Rollback.
+    """FAILED_PRECONDITION. Helm's records do not decide whether `revision` ever worked, and it is newer
+    than every eligible revision that surely did. Nothing changed. A person decides: name that
+    revision, or an older one, with Rollback.
 
         {"reason": "SUCCESS_UNPROVEN", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "currentRevision": "9", "revision": "8",
-                      "provenRevision": "6"}}
+         "metadata": {"releaseId": "default.prod.shop", "revision": "8"}}
     """
     CURRENT_IS_SUCCESSFUL: _ErrorReason.ValueType  # 42
     """FAILED_PRECONDITION. Current is successful, so RollbackLastSuccessful would leave something that
@@ -127,11 +128,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     NOT_CANCELLABLE: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION. The operation cannot be cancelled safely any more, or is over. Nothing
-    changed; it goes on.
+    changed; a running one goes on.
 
         {"reason": "NOT_CANCELLABLE", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "type": "ROLLBACK", "state": "RUNNING",
-                      "operationId": "01936b1c-51f1-7c07-9f0e-0e6f1f3f0b11"}}
+         "metadata": {"releaseId": "default.prod.shop",
+                      "operationId": "01936b1c-51f1-7c07-9f0e-0e6f1f3f0b11", "state": "RUNNING"}}
     """
     REVISION_MARKED_BAD: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION. The target is marked BAD. Nothing changed. Where it is meant all the same,
@@ -145,7 +146,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     changed. Its operator has to give it the right.
 
         {"reason": "CLUSTER_PERMISSION_DENIED", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "cluster": "default"}}
+         "metadata": {"releaseId": "default.prod.shop",
+                      "problem": "may not list secrets in namespace prod"}}
     """
     OPERATION_IN_PROGRESS: _ErrorReason.ValueType  # 50
     """ABORTED. Another operation on the release is under way. Nothing changed. Wait for it, look at
@@ -167,28 +169,30 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     was restored from a backup, or replaced. Nothing changed. Drop the token and start anew.
 
         {"reason": "RESUME_POSITION_LOST", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "lastSequence": "41"}}
+         "metadata": {"releaseId": "default.prod.shop",
+                      "problem": "the ledger ends at sequence 41"}}
     """
     CLUSTER_UNREACHABLE: _ErrorReason.ValueType  # 70
     """UNAVAILABLE. The cluster's API server cannot be reached. Nothing changed. Try again later; what
     the ledger knows is served meanwhile.
 
         {"reason": "CLUSTER_UNREACHABLE", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "cluster": "default"}}
+         "metadata": {"releaseId": "default.prod.shop", "cluster": "default",
+                      "problem": "connection refused"}}
     """
     STORE_UNAVAILABLE: _ErrorReason.ValueType  # 71
     """UNAVAILABLE. The ledger's database does not answer, or its disk is full. Whether the request was
     accepted is open: send it again with the same `request_id`.
 
         {"reason": "STORE_UNAVAILABLE", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop"}}
+         "metadata": {"releaseId": "default.prod.shop", "problem": "the disk is full"}}
     """
     HELM_UNAVAILABLE: _ErrorReason.ValueType  # 72
     """UNAVAILABLE. There is no `helm` that can be run, or it is too old. Nothing changed. Its operator
     has to install one.
 
         {"reason": "HELM_UNAVAILABLE", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop"}}
+         "metadata": {"releaseId": "default.prod.shop", "problem": "helm 3.12.0 is too old"}}
     """
     SERVER_DRAINING: _ErrorReason.ValueType  # 73
     """UNAVAILABLE. This process is shutting down. Nothing changed. Send the same again, to another
@@ -209,7 +213,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     again later.
 
         {"reason": "OVERLOADED", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop"}}
+         "metadata": {"releaseId": "default.prod.shop", "problem": "64 calls are waiting"}}
     """
     UNAUTHENTICATED: _ErrorReason.ValueType  # 90
     """UNAUTHENTICATED. The server asks for authentication, and the call has none that is valid.
@@ -345,14 +349,15 @@ or the request cannot be decoded. BadRequest names each field. Nothing was looke
 the same request will always be refused.
 
     {"reason": "INVALID_FIELD", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "field": "target_revision"}}
+     "metadata": {"releaseId": "default.prod.shop", "field": "target_revision",
+                  "problem": "must be 1 or more"}}
 """
 INVALID_RESUME_TOKEN: ErrorReason.ValueType  # 11
 """INVALID_ARGUMENT. The resume token was not made by this service, is damaged, or belongs to
 another release. Nothing changed. Fix the client; a token is to be kept as it came.
 
     {"reason": "INVALID_RESUME_TOKEN", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "field": "resume_token"}}
+     "metadata": {"releaseId": "default.prod.shop", "problem": "was made for another release"}}
 """
 RELEASE_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND. Neither the ledger nor the cluster knows the release. Nothing changed.
@@ -365,7 +370,7 @@ REVISION_NOT_FOUND: ErrorReason.ValueType  # 21
 current. Nothing changed. A revision that was merely pruned from the cluster is found.
 
     {"reason": "REVISION_NOT_FOUND", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "revision": "12", "incarnation": "1"}}
+     "metadata": {"releaseId": "default.prod.shop", "revision": "12", "currentRevision": "9"}}
 """
 OPERATION_NOT_FOUND: ErrorReason.ValueType  # 22
 """NOT_FOUND. There is no such operation; for a stream's end: none of this release. Nothing
@@ -387,7 +392,8 @@ another actor. Nothing changed; that request stands. Take a new id for a new int
 
     {"reason": "REQUEST_ID_REUSED", "domain": "helm-rollback",
      "metadata": {"releaseId": "default.prod.shop",
-                  "requestId": "7f0c5a5e-9d1b-4b52-8f6b-0d6a3b1f8f11"}}
+                  "requestId": "7f0c5a5e-9d1b-4b52-8f6b-0d6a3b1f8f11",
+                  "operationId": "01936b1c-51f1-7c07-9f0e-0e6f1f3f0b11"}}
 """
 RELEASE_EXISTS: ErrorReason.ValueType  # 31
 """ALREADY_EXISTS. A release of that name is there already, so it cannot be installed. Nothing
@@ -406,13 +412,12 @@ NO_SUCCESSFUL_REVISION: ErrorReason.ValueType  # 40
                   "skipped": "9:CURRENT,8:NOT_SUCCESSFUL,7:ROLLED_BACK_FROM"}}
 """
 SUCCESS_UNPROVEN: ErrorReason.ValueType  # 41
-"""FAILED_PRECONDITION. Helm's records do not decide whether `revision` ever worked, and it is
-newer than the newest that surely did (`provenRevision`; absent where there is none). Nothing
-changed. A person decides: roll back to either with Rollback.
+"""FAILED_PRECONDITION. Helm's records do not decide whether `revision` ever worked, and it is newer
+than every eligible revision that surely did. Nothing changed. A person decides: name that
+revision, or an older one, with Rollback.
 
     {"reason": "SUCCESS_UNPROVEN", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "currentRevision": "9", "revision": "8",
-                  "provenRevision": "6"}}
+     "metadata": {"releaseId": "default.prod.shop", "revision": "8"}}
 """
 CURRENT_IS_SUCCESSFUL: ErrorReason.ValueType  # 42
 """FAILED_PRECONDITION. Current is successful, so RollbackLastSuccessful would leave something that
@@ -440,11 +445,11 @@ it is dead, set `take_over_pending`.
 """
 NOT_CANCELLABLE: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION. The operation cannot be cancelled safely any more, or is over. Nothing
-changed; it goes on.
+changed; a running one goes on.
 
     {"reason": "NOT_CANCELLABLE", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "type": "ROLLBACK", "state": "RUNNING",
-                  "operationId": "01936b1c-51f1-7c07-9f0e-0e6f1f3f0b11"}}
+     "metadata": {"releaseId": "default.prod.shop",
+                  "operationId": "01936b1c-51f1-7c07-9f0e-0e6f1f3f0b11", "state": "RUNNING"}}
 """
 REVISION_MARKED_BAD: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION. The target is marked BAD. Nothing changed. Where it is meant all the same,
@@ -458,7 +463,8 @@ CLUSTER_PERMISSION_DENIED: ErrorReason.ValueType  # 47
 changed. Its operator has to give it the right.
 
     {"reason": "CLUSTER_PERMISSION_DENIED", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "cluster": "default"}}
+     "metadata": {"releaseId": "default.prod.shop",
+                  "problem": "may not list secrets in namespace prod"}}
 """
 OPERATION_IN_PROGRESS: ErrorReason.ValueType  # 50
 """ABORTED. Another operation on the release is under way. Nothing changed. Wait for it, look at
@@ -480,28 +486,30 @@ RESUME_POSITION_LOST: ErrorReason.ValueType  # 60
 was restored from a backup, or replaced. Nothing changed. Drop the token and start anew.
 
     {"reason": "RESUME_POSITION_LOST", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "lastSequence": "41"}}
+     "metadata": {"releaseId": "default.prod.shop",
+                  "problem": "the ledger ends at sequence 41"}}
 """
 CLUSTER_UNREACHABLE: ErrorReason.ValueType  # 70
 """UNAVAILABLE. The cluster's API server cannot be reached. Nothing changed. Try again later; what
 the ledger knows is served meanwhile.
 
     {"reason": "CLUSTER_UNREACHABLE", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "cluster": "default"}}
+     "metadata": {"releaseId": "default.prod.shop", "cluster": "default",
+                  "problem": "connection refused"}}
 """
 STORE_UNAVAILABLE: ErrorReason.ValueType  # 71
 """UNAVAILABLE. The ledger's database does not answer, or its disk is full. Whether the request was
 accepted is open: send it again with the same `request_id`.
 
     {"reason": "STORE_UNAVAILABLE", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop"}}
+     "metadata": {"releaseId": "default.prod.shop", "problem": "the disk is full"}}
 """
 HELM_UNAVAILABLE: ErrorReason.ValueType  # 72
 """UNAVAILABLE. There is no `helm` that can be run, or it is too old. Nothing changed. Its operator
 has to install one.
 
     {"reason": "HELM_UNAVAILABLE", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop"}}
+     "metadata": {"releaseId": "default.prod.shop", "problem": "helm 3.12.0 is too old"}}
 """
 SERVER_DRAINING: ErrorReason.ValueType  # 73
 """UNAVAILABLE. This process is shutting down. Nothing changed. Send the same again, to another
@@ -522,7 +530,7 @@ OVERLOADED: ErrorReason.ValueType  # 81
 again later.
 
     {"reason": "OVERLOADED", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop"}}
+     "metadata": {"releaseId": "default.prod.shop", "problem": "64 calls are waiting"}}
 """
 UNAUTHENTICATED: ErrorReason.ValueType  # 90
 """UNAUTHENTICATED. The server asks for authentication, and the call has none that is valid.

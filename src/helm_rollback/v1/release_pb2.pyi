@@ -309,8 +309,8 @@ class Revision(_message.Message):
     Empty while they are unknown.
     """
     full_size_bytes: _builtins.int
-    """Output only. Size of the three FULL fields below together, in bytes before masking. It tells
-    before a FULL read how much will come.
+    """Output only. Size of values and manifest together, which view FULL adds, in bytes before masking.
+    It tells before such a read how much will come.
     """
     values_yaml: _builtins.str
     """Output only, in view FULL. The values given by the user as YAML. What the manifest shows to be
@@ -569,8 +569,8 @@ class Operation(_message.Message):
 
     @_builtins.property
     def selection(self) -> Global___Selection:
-        """Output only. For RollbackLastSuccessful: what was chosen, and what was passed over and why.
-        Absent for every other method.
+        """Output only. Set by RollbackLastSuccessful: what was chosen, and what was passed over and why.
+        Frozen at acceptance.
         """
 
     @_builtins.property
