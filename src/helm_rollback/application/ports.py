@@ -6,17 +6,18 @@ turned into those of `domain/errors.py` there, too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from helm_rollback.application.drain import Drain
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.history import Change, HistoryEvent
 from helm_rollback.domain.operation import FailureReason, Operation, OperationState
-from helm_rollback.domain.record import RecordRef, StoredRecord
+from helm_rollback.domain.record import HelmRecord, RecordRef, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
@@ -280,6 +281,9 @@ class Helm(Protocol):
     def writes_stamp(self) -> bool:
         """Whether its `rollback` has --description (Helm ≥ 4.3)."""
 
+    def check_available(self) -> None:
+        """Raise HelmUnavailable where there is no Helm to run; asked before anything is accepted."""
+
     async def rollback(
         self,
         release_id: ReleaseId,
@@ -344,3 +348,24 @@ class Fence(Protocol):
     ) -> AbstractAsyncContextManager[OpenFence]:
         """`judge` answers why a record write may not pass, or nothing. It is asked before `may_write`,
         which is asked last, with the write's body in hand."""
+
+
+# --- together -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that the use cases reach, wired in `bootstrap.py`."""
+
+    ledger: Ledger
+    ledger_id: str
+    clusters: Mapping[str, Cluster]
+    helm: Helm
+    fence: Fence
+    decode: Callable[[bytes], HelmRecord]
+    """Reads an archived payload."""
+    new_operation_id: Callable[[], str]
+    """Gives UUIDv7s: they sort by time."""
+    drain: Drain
+    heartbeat_seconds: float = 15.0
+    """After how much silence a stream says that it is alive."""

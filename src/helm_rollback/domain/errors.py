@@ -90,7 +90,7 @@ class InvalidResumeToken(Refused):
 
 @dataclass(eq=False)
 class ClusterNotConfigured(Refused):
-    release_id: ReleaseId
+    release_id: ReleaseId | None
     cluster: str
     text: ClassVar[str] = "this service has no cluster {cluster}; its settings name the clusters it knows"
 

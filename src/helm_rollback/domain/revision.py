@@ -42,6 +42,8 @@ class Revision:
     """When the ledger last saw it change."""
     first_deployed: datetime | None
     """Helm's own; a change of it with numbering going on is a life boundary."""
+    last_deployed: datetime | None = None
+    """Helm's own: when this revision was made. With the content it tells a record put back from a new one."""
     deployed_time: datetime | None = None
     """When it was seen DEPLOYED, or was by its records. Never unset: it is what makes it successful."""
     success_evidence: Evidence | None = None

@@ -1,0 +1,363 @@
+"""What Helm's records become in the ledger, one record version at a time.
+
+These functions run inside a ledger transaction. Whatever order versions arrive in,
+and however often, the ledger comes to the same state: a version that is not newer
+than what was applied does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from helm_rollback.application.ports import LedgerTransaction
+from helm_rollback.domain import evidence
+from helm_rollback.domain.evidence import Successor, Verdict
+from helm_rollback.domain.history import Cause, RecordRemoval, RevisionTransition
+from helm_rollback.domain.operation import Operation, OperationState, stamped_operation
+from helm_rollback.domain.record import HelmRecord, RecordRef, StoredRecord
+from helm_rollback.domain.release import Release, ReleaseId
+from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.selection import Evidence
+from helm_rollback.domain.status import Status
+
+FIRST_INCARNATION = 1
+
+
+def adopt(tx: LedgerTransaction, release_id: ReleaseId, records: Sequence[StoredRecord]) -> None:
+    """Enter a release that the ledger does not know, with the whole history that Helm stores of it."""
+    if tx.lock_release(release_id) is None:
+        tx.add_release(_unknown_release(tx, release_id))
+    apply_found(tx, release_id, records, cause=Cause.ADOPTED)
+
+
+def apply_found(
+    tx: LedgerTransaction, release_id: ReleaseId, records: Sequence[StoredRecord], *, cause: Cause = Cause.EXTERNAL
+) -> None:
+    """Apply versions that were read, not watched: what came and went between them is not known."""
+    in_order = sorted(records, key=lambda stored: stored.ref.revision)
+    if cause is Cause.EXTERNAL:
+        in_order = sorted(records, key=lambda stored: stored.ref.resource_version)
+    for stored in in_order:
+        _apply(tx, release_id, stored, watched=False, others=records, cause=cause)
+    _project(tx, release_id)
+
+
+def apply_watched(tx: LedgerTransaction, release_id: ReleaseId, stored: StoredRecord) -> None:
+    """Apply the next version that the watch told: none was missed since the one before."""
+    if tx.lock_release(release_id) is None:
+        tx.add_release(_unknown_release(tx, release_id))
+    _apply(tx, release_id, stored, watched=True, others=(), cause=Cause.EXTERNAL)
+    _project(tx, release_id)
+
+
+def apply_removal(tx: LedgerTransaction, release_id: ReleaseId, *, revision: int, uid: str) -> None:
+    """Note that Helm no longer stores a revision. With its last record the release is uninstalled."""
+    release = tx.lock_release(release_id)
+    if release is None:
+        return
+    known = tx.revision(release_id, revision, incarnation=release.incarnation)
+    if known is None or known.uid != uid or not known.stored_by_helm:
+        return
+    tx.update_revision(replace(known, stored_by_helm=False, update_time=tx.now()))
+    tx.append(release_id, RecordRemoval(incarnation=release.incarnation, revision=revision))
+    if tx.newest_revision(release_id, incarnation=release.incarnation, stored=True) is None:
+        _uninstalled(tx, release)
+    _project(tx, release_id)
+
+
+def _uninstalled(tx: LedgerTransaction, release: Release) -> None:
+    """Helm writes no UNINSTALLED when it purges (`pkg/action/uninstall.go`); the last removal says it."""
+    newest = tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=False)
+    if newest is not None and newest.status is not Status.UNINSTALLED:
+        after = replace(newest, status=Status.UNINSTALLED, update_time=tx.now())
+        tx.update_revision(after)
+        tx.append(release.release_id, _transition(newest.status, after, None, Cause.EXTERNAL))
+
+
+def _apply(
+    tx: LedgerTransaction,
+    release_id: ReleaseId,
+    stored: StoredRecord,
+    *,
+    watched: bool,
+    others: Sequence[StoredRecord],
+    cause: Cause,
+) -> None:
+    release = tx.lock_release(release_id)
+    assert release is not None, "a version is applied to a release that was added"
+    known = tx.revision(release_id, stored.ref.revision, incarnation=release.incarnation)
+    if known is not None and known.uid == stored.ref.uid:
+        if stored.ref.resource_version > known.resource_version:
+            _advance(tx, known, stored, watched=watched, others=others, cause=cause)
+        return
+    if known is not None and _is_put_back(known, stored):
+        _advance(
+            tx,
+            replace(known, stored_by_helm=True, resource_version=0),
+            stored,
+            watched=False,
+            others=others,
+            cause=cause,
+        )
+        return
+    if known is not None:
+        release = _make_room(tx, release, known)
+    _enter(tx, release, stored, others=others, cause=cause)
+
+
+def _is_put_back(known: Revision, stored: StoredRecord) -> bool:
+    """Whether a Secret made anew holds the revision that it held before."""
+    record = stored.record
+    return record is not None and (known.manifest_digest, known.values_digest, known.last_deployed) == (
+        record.manifest_digest,
+        record.values_digest,
+        record.last_deployed,
+    )
+
+
+def _make_room(tx: LedgerTransaction, release: Release, known: Revision) -> Release:
+    """The number is used again: by a new life of the release, or within this one after its record was deleted."""
+    if known.stored_by_helm:
+        apply_removal(tx, release.release_id, revision=known.revision, uid=known.uid)
+        known = replace(known, stored_by_helm=False)
+    if tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=True) is None:
+        reborn = replace(release, incarnation=release.incarnation + 1)
+        tx.update_release(reborn)
+        return reborn
+    tx.update_revision(replace(known, replaced_time=tx.now(), update_time=tx.now()))
+    return release
+
+
+def _enter(
+    tx: LedgerTransaction, release: Release, stored: StoredRecord, *, others: Sequence[StoredRecord], cause: Cause
+) -> None:
+    """Write down a revision that the ledger has not seen, and archive its payload before anything prunes it."""
+    operation = None if cause is Cause.ADOPTED else _author(tx, release.release_id, stored)
+    revision = _with_proofs(tx, _new_revision(tx, release, stored, operation), stored, watched=False, others=others)
+    tx.add_revision(revision)
+    tx.append(release.release_id, _transition(None, revision, operation, Cause.SERVICE if operation else cause))
+
+
+def _advance(
+    tx: LedgerTransaction,
+    known: Revision,
+    stored: StoredRecord,
+    *,
+    watched: bool,
+    others: Sequence[StoredRecord],
+    cause: Cause,
+) -> None:
+    """Take a known revision forward to a newer version of its record."""
+    record = stored.record
+    readable = known if known.payload_digest else _with_content(tx, known, stored)
+    after = replace(
+        readable,
+        status=stored.ref.status if record is not None else Status.UNKNOWN,
+        description=record.description if record is not None else known.description,
+        uid=stored.ref.uid,
+        resource_version=stored.ref.resource_version,
+        update_time=tx.now(),
+    )
+    after = _with_proofs(tx, after, stored, watched=watched, others=others)
+    tx.update_revision(after)
+    if after.status is not known.status:
+        operation = _mover(tx, known, after)
+        tx.append(known.release_id, _transition(known.status, after, operation, Cause.SERVICE if operation else cause))
+
+
+def _new_revision(
+    tx: LedgerTransaction, release: Release, stored: StoredRecord, operation: Operation | None
+) -> Revision:
+    record, ref = stored.record, stored.ref
+    bare = Revision(
+        release_id=release.release_id,
+        incarnation=release.incarnation,
+        revision=ref.revision,
+        status=ref.status if record is not None else Status.UNKNOWN,
+        operation_type=None,
+        rollback_target=0,
+        description=record.description if record is not None else stored.problem,
+        chart_name="",
+        chart_version="",
+        app_version="",
+        create_time=ref.create_time,
+        update_time=tx.now(),
+        first_deployed=None,
+        operation_id=operation.operation_id if operation else "",
+        actor=operation.actor if operation else "",
+        reason=operation.reason if operation else "",
+        uid=ref.uid,
+        resource_version=ref.resource_version,
+    )
+    return _with_content(tx, bare, stored)
+
+
+def _with_content(tx: LedgerTransaction, revision: Revision, stored: StoredRecord) -> Revision:
+    """Add what never changes of a revision, and archive its payload; nothing where the record is unreadable."""
+    record = stored.record
+    if record is None:
+        return revision
+    return replace(
+        revision,
+        operation_type=evidence.operation_type(record),
+        rollback_target=evidence.rollback_target(record),
+        chart_name=record.chart_name,
+        chart_version=record.chart_version,
+        app_version=record.app_version,
+        create_time=record.last_deployed or stored.ref.create_time,
+        first_deployed=record.first_deployed,
+        last_deployed=record.last_deployed,
+        values_digest=record.values_digest,
+        manifest_digest=record.manifest_digest,
+        full_size_bytes=len(record.manifest.encode()) + len(str(record.values)),
+        payload_digest=tx.archive(stored.payload),
+    )
+
+
+def _with_proofs(
+    tx: LedgerTransaction,
+    revision: Revision,
+    stored: StoredRecord,
+    *,
+    watched: bool,
+    others: Sequence[StoredRecord],
+) -> Revision:
+    """Add what this version proves of the revision's success. A proof is never taken back."""
+    record = stored.record
+    if record is None:
+        return replace(revision, unproven=not revision.successful)
+    if revision.operation_type is not None and revision.rollback_target:
+        completed = evidence.apply_completed(record)
+        revision = replace(revision, apply_completed=revision.apply_completed or completed)
+    if revision.successful:
+        return replace(revision, unproven=False)
+    if record.status is Status.DEPLOYED:
+        return replace(revision, deployed_time=tx.now(), success_evidence=Evidence.LEDGER, unproven=False)
+    if watched:
+        return revision  # its life is watched: what was not seen deployed did not become it
+    match _verdict(tx, revision, record, others):
+        case Verdict.WORKED:
+            proved_time = record.last_deployed or stored.ref.create_time
+            return replace(revision, deployed_time=proved_time, success_evidence=Evidence.HELM_RECORD, unproven=False)
+        case Verdict.NEVER_WORKED:
+            return replace(revision, unproven=False)
+        case Verdict.UNPROVEN:
+            return replace(revision, unproven=True)
+
+
+def _verdict(tx: LedgerTransaction, revision: Revision, record: HelmRecord, others: Sequence[StoredRecord]) -> Verdict:
+    known = tx.revision(revision.release_id, revision.revision, incarnation=revision.incarnation)
+    if known is not None and known.status is Status.FAILED:
+        return Verdict.NEVER_WORKED  # a failed one can become superseded, never deployed
+    statuses = {other.revision: other.status for other in _stored_revisions(tx, revision)}
+    statuses |= {other.ref.revision: other.ref.status for other in others}
+    older_is_deployed = any(
+        status is Status.DEPLOYED for number, status in statuses.items() if number < record.revision
+    )
+    return evidence.verdict(record, older_is_deployed=older_is_deployed, successor=_successor(record, others))
+
+
+def _stored_revisions(tx: LedgerTransaction, revision: Revision) -> list[Revision]:
+    revisions = tx.incarnation_revisions(revision.release_id, incarnation=revision.incarnation)
+    return [other for other in revisions if other.stored_by_helm and other.replaced_time is None]
+
+
+def _successor(record: HelmRecord, others: Sequence[StoredRecord]) -> Successor | None:
+    for other in others:
+        if other.ref.revision == record.revision + 1 and other.record is not None:
+            return Successor(
+                status=other.record.status,
+                description=other.record.description,
+                first_deployed=other.record.first_deployed,
+                deleted=other.record.deleted is not None,
+            )
+    return None
+
+
+def _author(tx: LedgerTransaction, release_id: ReleaseId, stored: StoredRecord) -> Operation | None:
+    """The operation whose stamp a new record bears, if it is the record that this operation was to write."""
+    if stored.record is None:
+        return None
+    operation = tx.operation(stamped_operation(stored.record.description))
+    if operation is None or operation.release_id != release_id:
+        return None
+    return operation if stored.ref.revision == operation.base_revision + 1 else None
+
+
+def _mover(tx: LedgerTransaction, before: Revision, after: Revision) -> Operation | None:
+    """The operation that moved a revision: while one of ours runs, it moves its own, and supersedes."""
+    live = tx.live_operation(before.release_id)
+    if live is None or live.state is not OperationState.RUNNING:
+        return None
+    if before.operation_id == live.operation_id:
+        return live
+    result = tx.revision(before.release_id, live.base_revision + 1, incarnation=live.incarnation)
+    ours = result is not None and result.operation_id == live.operation_id
+    return live if ours and after.status is Status.SUPERSEDED else None
+
+
+def attribute(tx: LedgerTransaction, operation: Operation, revision: Revision) -> Revision:
+    """Note that an operation made a revision, where its record came too late to tell."""
+    owned = replace(revision, operation_id=operation.operation_id, actor=operation.actor, reason=operation.reason)
+    tx.update_revision(owned)
+    return owned
+
+
+def _transition(
+    before: Status | None, after: Revision, operation: Operation | None, cause: Cause
+) -> RevisionTransition:
+    return RevisionTransition(
+        incarnation=after.incarnation,
+        revision=after.revision,
+        from_status=before,
+        to_status=after.status,
+        operation_type=after.operation_type,
+        rollback_target=after.rollback_target,
+        chart_version=after.chart_version,
+        description=after.description,
+        operation_id=operation.operation_id if operation else "",
+        actor=operation.actor if operation else "",
+        cause=cause,
+    )
+
+
+def _unknown_release(tx: LedgerTransaction, release_id: ReleaseId) -> Release:
+    return Release(
+        release_id=release_id,
+        incarnation=FIRST_INCARNATION,
+        current_revision=0,
+        status=Status.UNKNOWN,
+        last_successful_revision=0,
+        chart_name="",
+        chart_version="",
+        app_version="",
+        active_operation_id="",
+        last_sequence=0,
+        update_time=tx.now(),
+    )
+
+
+def _project(tx: LedgerTransaction, release_id: ReleaseId) -> None:
+    """Bring the release's own row in line with its revisions."""
+    release = tx.lock_release(release_id)
+    assert release is not None
+    incarnation = release.incarnation
+    current = tx.newest_revision(release_id, incarnation=incarnation, stored=True) or tx.newest_revision(
+        release_id, incarnation=incarnation, stored=False
+    )
+    if current is None:
+        return
+    successful = tx.newest_successful(release_id, incarnation=incarnation)
+    tx.update_release(
+        replace(
+            release,
+            current_revision=current.revision,
+            status=current.status,
+            last_successful_revision=successful.revision if successful else 0,
+            chart_name=current.chart_name,
+            chart_version=current.chart_version,
+            app_version=current.app_version,
+            update_time=tx.now(),
+        )
+    )

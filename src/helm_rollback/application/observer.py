@@ -1,0 +1,141 @@
+"""Watches one cluster's release records and writes every change down.
+
+LIST once, then WATCH from where the ledger stands; the position is stored in the
+transaction that stores the change, so a restart goes on from there and sees what
+happened meanwhile, version by version. Only where the cluster no longer has those
+versions (410 Gone), or a watch breaks before it told anything, is everything
+listed again and the difference applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from helm_rollback.application import observation
+from helm_rollback.application.drain import Drain
+from helm_rollback.application.ports import (
+    Cluster,
+    Ledger,
+    LedgerTransaction,
+    LedgerView,
+    WatchEvent,
+    WatchExpired,
+    WatchKind,
+)
+from helm_rollback.application.refresh import apply_listed
+from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, InvalidField, StoreUnavailable
+from helm_rollback.domain.record import RecordRef
+from helm_rollback.domain.release import Release, ReleaseId
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_RELEASES_AT_ONCE = 8
+_PAGE = 500
+
+_log = logging.getLogger(__name__)
+
+
+class Observer:
+    """Keeps the ledger up to one cluster until it is told to end."""
+
+    def __init__(self, ledger: Ledger, cluster: Cluster, drain: Drain) -> None:
+        self._ledger = ledger
+        self._cluster = cluster
+        self._drain = drain
+        self._pause = _FIRST_PAUSE
+        self._list_first = False
+
+    async def run(self) -> None:
+        """Observe; where the cluster or the ledger is away, try again, ever less often."""
+        while not self._drain.started:
+            try:
+                await self._observe()
+            except WatchExpired:
+                self._list_first = True
+            except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable) as problem:
+                _log.warning("observing cluster %s: %s", self._cluster.name, problem)
+                if await self._drain.interrupts(self._pause):
+                    return
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    async def _observe(self) -> None:
+        """Follow the cluster from where the ledger stands, until the watch ends."""
+        version = await self._ledger.read(lambda view: view.observed_version(self._cluster.name))
+        if version is None or self._list_first:
+            version = await self._list()
+        self._list_first = True  # until the watch has told something
+        async for event in self._cluster.watch(version):
+            self._list_first, self._pause = False, _FIRST_PAUSE
+            await self._apply(event)
+            if self._drain.started:
+                return
+        self._list_first = False
+
+    async def _list(self) -> int:
+        """Bring the whole ledger up to what the cluster stores, and the position with it."""
+        refs, version = await self._cluster.list_all()
+        by_release: dict[ReleaseId, list[RecordRef]] = defaultdict(list)
+        for ref in refs:
+            release_id = self._release_of(ref)
+            if release_id is not None:
+                by_release[release_id].append(ref)
+        for release_id in await self._known_releases():
+            by_release.setdefault(release_id, [])
+        gate = asyncio.Semaphore(_RELEASES_AT_ONCE)
+
+        async def apply(release_id: ReleaseId, listed: Sequence[RecordRef]) -> None:
+            async with gate:
+                await apply_listed(self._ledger, self._cluster, release_id, listed)
+
+        await asyncio.gather(*(apply(release_id, by_release[release_id]) for release_id in sorted(by_release)))
+        await self._ledger.write(lambda tx: tx.save_observed_version(self._cluster.name, version))
+        return version
+
+    async def _known_releases(self) -> list[ReleaseId]:
+        known: list[ReleaseId] = []
+        while True:
+            page = await self._ledger.read(partial(self._page_of_releases, after=str(known[-1]) if known else ""))
+            known += [release.release_id for release in page]
+            if len(page) < _PAGE:
+                return known
+
+    def _page_of_releases(self, view: LedgerView, *, after: str) -> list[Release]:
+        return view.releases(cluster=self._cluster.name, after=after, limit=_PAGE)
+
+    async def _apply(self, event: WatchEvent) -> None:
+        """Write one change down, and how far the cluster was seen, together."""
+
+        def body(tx: LedgerTransaction) -> None:
+            self._note(tx, event)
+            tx.save_observed_version(self._cluster.name, event.resource_version)
+
+        try:
+            await self._ledger.write(body)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # The next LIST meets it again; one record must not stop all others.
+            _log.exception("a change in cluster %s could not be written down", self._cluster.name)
+
+    def _note(self, tx: LedgerTransaction, event: WatchEvent) -> None:
+        if event.stored is None:
+            return
+        release_id = self._release_of(event.stored.ref)
+        if release_id is None:
+            return
+        if event.kind is WatchKind.DELETED:
+            ref = event.stored.ref
+            observation.apply_removal(tx, release_id, revision=ref.revision, uid=ref.uid)
+        else:
+            observation.apply_watched(tx, release_id, event.stored)
+
+    def _release_of(self, ref: RecordRef) -> ReleaseId | None:
+        """The release that a record is of; None for labels that Helm would not write."""
+        try:
+            return ReleaseId.parse(f"{self._cluster.name}.{ref.namespace}.{ref.release_name}")
+        except InvalidField as problem:
+            _log.info("a Secret in %s is no release record: %s", ref.namespace, problem)
+            return None

@@ -1,0 +1,87 @@
+"""Reading, awaiting and cancelling operations."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from helm_rollback.application.drain import first_of
+from helm_rollback.application.ports import LedgerTransaction, Ports
+from helm_rollback.application.rollback import check_reason
+from helm_rollback.domain.errors import NotCancellable, OperationNotFound
+from helm_rollback.domain.history import OperationTransition
+from helm_rollback.domain.operation import Operation, OperationState
+from helm_rollback.domain.principal import Principal
+from helm_rollback.domain.release import ReleaseId
+
+LONGEST_WAIT = timedelta(minutes=10)
+
+
+async def get_operation(ports: Ports, operation_id: str, _principal: Principal) -> Operation:
+    """The operation as it is. Raises OperationNotFound."""
+    operation = await ports.ledger.read(lambda view: view.operation(operation_id))
+    if operation is None:
+        raise OperationNotFound(operation_id)
+    return operation
+
+
+async def list_operations(
+    ports: Ports,
+    *,
+    release_id: ReleaseId | None,
+    state: OperationState | None,
+    request_id: str,
+    before: str,
+    limit: int,
+    principal: Principal,  # noqa: ARG001 - every use case takes one
+) -> list[Operation]:
+    """Newest first; those older than the id `before`. An empty filter matches all."""
+    return await ports.ledger.read(
+        lambda view: view.operations(
+            release_id=release_id, state=state, request_id=request_id, before=before, limit=limit
+        )
+    )
+
+
+async def wait_operation(ports: Ports, operation_id: str, *, timeout: timedelta, principal: Principal) -> Operation:
+    """The operation as soon as it is terminal, or as it is after `timeout`, 10 minutes, or when the server drains."""
+    operation = await get_operation(ports, operation_id, principal)
+    ending = asyncio.get_running_loop().time() + min(timeout, LONGEST_WAIT).total_seconds()
+    with ports.ledger.watch(operation.release_id) as wakeup:
+        operation = await get_operation(ports, operation_id, principal)
+        while not operation.state.is_terminal and not ports.drain.started:
+            left = ending - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            await first_of(wakeup.wait(left), ports.drain.wait())
+            operation = await get_operation(ports, operation_id, principal)
+    return operation
+
+
+async def cancel_operation(ports: Ports, operation_id: str, *, reason: str, principal: Principal) -> Operation:
+    """End an operation that has not begun.
+
+    Raises OperationNotFound, and NotCancellable for one that runs (a rollback can not be
+    stopped without leaving the release half-way) or has ended otherwise. A cancelled one
+    is returned as it is.
+    """
+    check_reason(reason)
+
+    def body(tx: LedgerTransaction) -> Operation:
+        known = tx.operation(operation_id)
+        if known is None:
+            raise OperationNotFound(operation_id)
+        tx.lock_release(known.release_id)
+        operation = tx.operation(operation_id)
+        assert operation is not None
+        if operation.state is OperationState.CANCELLED:
+            return operation
+        if operation.state is not OperationState.PENDING:
+            raise NotCancellable(operation.release_id, operation_id, operation.state)
+        cancelled = replace(operation, state=OperationState.CANCELLED, end_time=tx.now(), cancel_requested=True)
+        tx.update_operation(cancelled)
+        tx.append(operation.release_id, OperationTransition(operation=cancelled))
+        return cancelled
+
+    return await ports.ledger.write(body)

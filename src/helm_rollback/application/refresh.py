@@ -1,0 +1,139 @@
+"""Bringing one release in the ledger up to what its cluster stores now.
+
+The observer usually is there first. Only where it is not (it has no connection, or
+does not know the release yet) is what was read applied here, under the same guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from helm_rollback.application import observation
+from helm_rollback.application.ports import Cluster, Ledger, LedgerTransaction, LedgerView, Ports
+from helm_rollback.domain.errors import ClusterNotConfigured, ReleaseNotFound
+from helm_rollback.domain.record import RecordRef, StoredRecord
+from helm_rollback.domain.release import Release, ReleaseId
+
+OBSERVER_HEAD_START = 0.5
+"""Seconds that the observer is given to tell every version, before what was read is applied over it."""
+_LOOK_AGAIN = 0.01
+_READS_AT_ONCE = 16
+
+
+def cluster_of(clusters: Mapping[str, Cluster], release_id: ReleaseId) -> Cluster:
+    """The cluster that a release is in. Raises ClusterNotConfigured."""
+    cluster = clusters.get(release_id.cluster)
+    if cluster is None:
+        raise ClusterNotConfigured(release_id, release_id.cluster)
+    return cluster
+
+
+async def known_release(ports: Ports, release_id: ReleaseId) -> Release:
+    """The release as the ledger has it; one that it does not know is looked up in its cluster and adopted.
+
+    Raises ClusterNotConfigured, ReleaseNotFound, ClusterUnreachable, ClusterPermissionDenied.
+    """
+    release = await ports.ledger.read(lambda view: view.release(release_id))
+    if release is not None:
+        return release
+    return await refreshed_release(ports, release_id)
+
+
+async def refreshed_release(ports: Ports, release_id: ReleaseId) -> Release:
+    """The release, after the ledger was brought up to what the cluster stores now. Raises as `known_release`."""
+    cluster = cluster_of(ports.clusters, release_id)
+    refs = await cluster.list_release(release_id)
+    await catch_up(ports.ledger, cluster, release_id, refs)
+    release = await ports.ledger.read(lambda view: view.release(release_id))
+    if release is None:
+        raise ReleaseNotFound(release_id)
+    return release
+
+
+async def catch_up(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs: Sequence[RecordRef]) -> None:
+    """Return once the ledger has seen at least these versions of the release's records, and their absence."""
+    if await _observer_was_there(ledger, release_id, refs):
+        return
+    await apply_listed(ledger, cluster, release_id, refs)
+
+
+async def apply_listed(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs: Sequence[RecordRef]) -> None:
+    """Read what the ledger lacks of a listed release, and apply it. An unknown release is adopted."""
+    lag = await ledger.read(lambda view: _Lag.of(view, release_id, refs))
+    records = await read_records(cluster, lag.newer)
+
+    def body(tx: LedgerTransaction) -> None:
+        for revision, uid in lag.gone:
+            observation.apply_removal(tx, release_id, revision=revision, uid=uid)
+        if not records:
+            return
+        if tx.release(release_id) is None:
+            observation.adopt(tx, release_id, records)
+        else:
+            observation.apply_found(tx, release_id, records)
+
+    if records or lag.gone:
+        await ledger.write(body)
+
+
+async def read_records(cluster: Cluster, refs: Sequence[RecordRef]) -> list[StoredRecord]:
+    """Read these records, some at once; those that went meanwhile are left out."""
+    gate = asyncio.Semaphore(_READS_AT_ONCE)
+
+    async def read(ref: RecordRef) -> StoredRecord | None:
+        async with gate:
+            return await cluster.read_record(ref)
+
+    found = await asyncio.gather(*(read(ref) for ref in refs))
+    return [stored for stored in found if stored is not None]
+
+
+async def _observer_was_there(ledger: Ledger, release_id: ReleaseId, refs: Sequence[RecordRef]) -> bool:
+    """Give the observer a moment to tell what was listed, version by version."""
+    deadline = asyncio.get_running_loop().time() + OBSERVER_HEAD_START
+    with ledger.watch(release_id) as wakeup:
+        while True:
+            lag = await ledger.read(lambda view: _Lag.of(view, release_id, refs))
+            if not lag:
+                return True
+            if lag.unknown_release or asyncio.get_running_loop().time() >= deadline:
+                return False
+            await wakeup.wait(_LOOK_AGAIN)
+
+
+class _Lag:
+    """What the ledger does not have yet of a release's listed records."""
+
+    def __init__(self, *, newer: list[RecordRef], gone: list[tuple[int, str]], unknown_release: bool) -> None:
+        self.newer = newer
+        self.gone = gone
+        self.unknown_release = unknown_release
+
+    def __bool__(self) -> bool:
+        return bool(self.newer or self.gone)
+
+    @classmethod
+    def of(cls, view: LedgerView, release_id: ReleaseId, refs: Sequence[RecordRef]) -> _Lag:
+        release = view.release(release_id)
+        if release is None:
+            return cls(newer=list(refs), gone=[], unknown_release=True)
+        known = {
+            revision.revision: revision
+            for revision in view.incarnation_revisions(release_id, incarnation=release.incarnation)
+            if revision.replaced_time is None
+        }
+        newer = [
+            ref
+            for ref in refs
+            if ref.revision not in known
+            or known[ref.revision].uid != ref.uid
+            or known[ref.revision].resource_version < ref.resource_version
+        ]
+        listed = {(ref.revision, ref.uid) for ref in refs}
+        gone = [
+            (revision.revision, revision.uid)
+            for revision in known.values()
+            if revision.stored_by_helm and (revision.revision, revision.uid) not in listed
+        ]
+        return cls(newer=newer, gone=gone, unknown_release=False)
