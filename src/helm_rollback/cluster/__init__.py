@@ -1,1 +1,1 @@
-"""Reading and watching Helm's release Secrets through the Kubernetes API."""
+"""A Kubernetes cluster's release records: read, watched, and written under guard."""

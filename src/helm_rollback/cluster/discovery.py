@@ -1,0 +1,64 @@
+"""What the API server serves, asked anew each time, for the price of two 304 answers.
+
+Helm strands a release when a kind in its manifests is gone. A cache with an age
+would be wrong for just as long after a CRD comes or goes; the server's ETag is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from helm_rollback.application.ports import ServedKind
+from helm_rollback.cluster.connection import JSON, Connection
+from helm_rollback.domain.errors import ClusterUnreachable
+
+# v2 since Kubernetes 1.30, v2beta1 of the same form since 1.27.
+_ACCEPT = ",".join(
+    f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")
+)
+
+
+class Discovery:
+    """Aggregated discovery of one cluster; keeps the last answer of each path with its ETag."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, tuple[str, frozenset[ServedKind]]] = {}
+
+    async def served_kinds(self) -> frozenset[ServedKind]:
+        """Every kind that has a resource of its own now, subresources left out."""
+        core, named = await asyncio.gather(self._ask("/api"), self._ask("/apis"))
+        return core | named
+
+    async def _ask(self, path: str) -> frozenset[ServedKind]:
+        etag, kinds = self._known.get(path, ("", frozenset()))
+        answer = await self._connection.request(
+            "GET",
+            path,
+            needs="read the API's discovery documents",
+            accept=_ACCEPT,
+            headers={"If-None-Match": etag} if etag else None,
+            expected=(304, 406),
+        )
+        if answer.status_code == 304:
+            return kinds
+        document = self._connection.parse(answer.content) if answer.status_code != 406 else {}
+        if document.get("kind") != "APIGroupDiscoveryList":
+            problem = "it has no aggregated discovery; Kubernetes 1.27 or newer is needed"
+            raise ClusterUnreachable(self._connection.cluster, problem)
+        kinds = frozenset(_kinds(document))
+        self._known[path] = (answer.headers.get("ETag", ""), kinds)
+        return kinds
+
+
+def _kinds(document: dict[str, Any]) -> list[ServedKind]:
+    kinds = []
+    for group in document.get("items") or ():
+        name = group.get("metadata", {}).get("name", "")
+        for version in group.get("versions") or ():
+            api_version = f"{name}/{version['version']}" if name else version["version"]
+            for resource in version.get("resources") or ():
+                if kind := (resource.get("responseKind") or {}).get("kind"):
+                    kinds.append(ServedKind(api_version, kind))
+    return kinds
