@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     paths = [a for a in rest if not a.startswith("-") and (ROOT / a.split("::")[0]).exists()]
     counts = LayerCounts()
     started = time.monotonic()
-    targets = [] if paths else [f"tests/{layer}" for layer in layers]
+    targets = [] if paths else [str(ROOT / "tests" / layer) for layer in layers]
     code = pytest.main(["--rootdir", str(ROOT), *rest, *targets], plugins=[counts])
 
     complaints = [] if selected else _complaints(counts, layers)
