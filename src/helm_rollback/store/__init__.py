@@ -1,1 +1,21 @@
-"""The ledger on SQLModel: every revision, transition and operation, append-only."""
+"""The ledger on SQLModel: every revision, transition and operation, append-only.
+
+`SqlLedger` implements the port `Ledger`. SQLite so far, one process a database;
+what another engine needs differently is all in `dialect.py`.
+"""
+
+from helm_rollback.store.errors import LedgerBehind, LedgerInUse, LedgerRuleBroken, LedgerTooNew, LedgerUnusable
+from helm_rollback.store.ledger import SqlLedger
+from helm_rollback.store.migrate import Migrations, migrate, schema_version
+
+__all__ = [
+    "LedgerBehind",
+    "LedgerInUse",
+    "LedgerRuleBroken",
+    "LedgerTooNew",
+    "LedgerUnusable",
+    "Migrations",
+    "SqlLedger",
+    "migrate",
+    "schema_version",
+]

@@ -1,0 +1,88 @@
+"""Who may carry an operation out, and for how long.
+
+A claim is a lease with a token that grows with every claim. Time is the ledger's
+alone. Whoever writes for an operation asks in the same transaction whether its
+token is still the newest, so a worker that was paused past its lease can not
+undo what its successor wrote.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, bindparam, literal_column, null, or_, select, text, update
+
+from helm_rollback.application.ports import Claim, HelmProcess
+from helm_rollback.store.mapping import to_operation
+from helm_rollback.store.tables import IS_LIVE, operation
+
+NO_LEASE: Final = {"lease_owner": None, "lease_expires": None}
+
+_free: Final = (
+    select(operation.c.operation_id)
+    .where(text(IS_LIVE), or_(operation.c.lease_expires.is_(None), operation.c.lease_expires <= bindparam("now")))
+    .order_by(operation.c.operation_id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_claim: Final = (
+    update(operation)
+    .where(operation.c.operation_id.in_(_free))
+    .values(
+        lease_owner=bindparam("owner"),
+        lease_expires=bindparam("until"),
+        fence_token=operation.c.fence_token + 1,
+    )
+    .returning(operation)
+)
+_of_claim: Final = (
+    operation.c.operation_id == bindparam("of_operation"),
+    operation.c.fence_token == bindparam("token"),
+    operation.c.lease_owner.is_not(None),
+)
+_renew: Final = update(operation).where(*_of_claim).values(lease_expires=bindparam("until"))
+_holds: Final[Select[Any]] = select(literal_column("1")).select_from(operation).where(*_of_claim).with_for_update()
+_drop: Final = (
+    update(operation).where(operation.c.lease_owner.is_not(None)).values(lease_owner=null(), lease_expires=null())
+)
+
+_save_process: Final = (
+    update(operation)
+    .where(operation.c.operation_id == bindparam("of_operation"))
+    .values(helm_host=bindparam("host"), helm_pid=bindparam("pid"), helm_start_ticks=bindparam("ticks"))
+)
+_process: Final = select(operation.c.helm_host, operation.c.helm_pid, operation.c.helm_start_ticks).where(
+    operation.c.operation_id == bindparam("of_operation"), operation.c.helm_host.is_not(None)
+)
+
+
+def claim(connection: Connection, *, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Claim]:
+    """Take free operations, oldest first."""
+    taken = connection.execute(_claim, {"now": now, "most": limit, "owner": owner, "until": now + lease})
+    claims = [Claim(operation=to_operation(row), token=row.fence_token) for row in taken]
+    return sorted(claims, key=lambda one: one.operation.operation_id)
+
+
+def renew(connection: Connection, operation_id: str, *, token: int, until: datetime) -> bool:
+    renewed = connection.execute(_renew, {"of_operation": operation_id, "token": token, "until": until})
+    return renewed.rowcount == 1
+
+
+def holds(connection: Connection, operation_id: str, *, token: int) -> bool:
+    return connection.execute(_holds, {"of_operation": operation_id, "token": token}).first() is not None
+
+
+def drop_all(connection: Connection) -> int:
+    """Void every lease: right where whoever held one is known to be gone. Tokens stay, so old ones hold nothing."""
+    return connection.execute(_drop).rowcount
+
+
+def save_process(connection: Connection, operation_id: str, process: HelmProcess) -> None:
+    values = {"of_operation": operation_id, "host": process.host, "pid": process.pid, "ticks": process.start_ticks}
+    connection.execute(_save_process, values)
+
+
+def process(connection: Connection, operation_id: str) -> HelmProcess | None:
+    row = connection.execute(_process, {"of_operation": operation_id}).first()
+    return None if row is None else HelmProcess(host=row.helm_host, pid=row.helm_pid, start_ticks=row.helm_start_ticks)

@@ -1,0 +1,157 @@
+"""Writes: `LedgerTransaction` on the writing connection, inside one transaction."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, case, insert, update
+
+from helm_rollback.application.ports import Claim, HelmProcess
+from helm_rollback.domain.errors import OperationInProgress, RequestIdReused
+from helm_rollback.domain.history import Change, HistoryEvent
+from helm_rollback.domain.operation import Operation
+from helm_rollback.domain.release import Release, ReleaseId
+from helm_rollback.domain.revision import Revision
+from helm_rollback.store import leases, payloads
+from helm_rollback.store.dialect import Now, insert_if_absent
+from helm_rollback.store.errors import LedgerRuleBroken
+from helm_rollback.store.mapping import (
+    change_values,
+    operation_values,
+    release_identity,
+    release_values,
+    revision_values,
+    to_release,
+)
+from helm_rollback.store.tables import event, observed_cluster, operation, release, revision
+from helm_rollback.store.view import View, release_statement
+
+_lock_release: Final = release_statement.with_for_update(of=release)
+_insert_release: Final = insert(release)
+_update_release: Final = update(release).where(release.c.release_id == bindparam("of_release"))
+_insert_revision: Final = insert(revision)
+_update_revision: Final = update(revision).where(
+    revision.c.release_id == bindparam("of_release"),
+    revision.c.incarnation == bindparam("of_incarnation"),
+    revision.c.number == bindparam("of_number"),
+    revision.c.replaced_time.is_(None),
+)
+_insert_operation: Final = insert_if_absent(operation)
+_update_operation: Final = update(operation).where(operation.c.operation_id == bindparam("of_operation"))
+_now: Final = bindparam("now", type_=release.c.last_event_time.type)  # a CASE gives its branches no type
+_next_sequence: Final = (
+    update(release)
+    .where(release.c.release_id == bindparam("of_release"))
+    .values(
+        last_sequence=release.c.last_sequence + 1,
+        last_event_time=case((release.c.last_event_time > _now, release.c.last_event_time), else_=_now),
+    )
+    .returning(release.c.last_sequence, release.c.last_event_time)
+)
+_insert_event: Final = insert(event)
+_insert_observed: Final = insert_if_absent(observed_cluster)
+_update_observed: Final = update(observed_cluster).where(observed_cluster.c.cluster == bindparam("of_cluster"))
+
+
+class Transaction(View):
+    """The ledger, changing. What it touched is kept for those to be woken after the commit."""
+
+    def __init__(self, connection: Connection, ledger_id: str, now: Now) -> None:
+        super().__init__(connection, ledger_id, now)
+        self.touched: set[ReleaseId] = set()
+        self.claimable = False
+
+    # --- releases ---
+
+    def lock_release(self, release_id: ReleaseId) -> Release | None:
+        row = self._connection.execute(_lock_release, {"id": str(release_id)}).first()
+        return None if row is None else to_release(row)
+
+    def add_release(self, release: Release) -> None:
+        values = release_identity(release.release_id) | release_values(release)
+        self._connection.execute(_insert_release, values | {"last_sequence": release.last_sequence})
+
+    def update_release(self, release: Release) -> None:
+        values = release_values(release) | {"of_release": str(release.release_id)}
+        self._expect_one(self._connection.execute(_update_release, values).rowcount, release.release_id)
+
+    # --- revisions ---
+
+    def add_revision(self, revision: Revision) -> None:
+        self._connection.execute(_insert_revision, revision_values(revision))
+
+    def update_revision(self, revision: Revision) -> None:
+        values = revision_values(revision) | {
+            "of_release": str(revision.release_id),
+            "of_incarnation": revision.incarnation,
+            "of_number": revision.revision,
+        }
+        self._expect_one(self._connection.execute(_update_revision, values).rowcount, revision.release_id)
+
+    # --- operations ---
+
+    def add_operation(self, operation: Operation) -> None:
+        values = operation_values(operation) | {"fence_token": 0}
+        if self._connection.execute(_insert_operation, values).rowcount != 1:
+            raise self._why_refused(operation)
+        self.claimable = True
+
+    def _why_refused(self, operation: Operation) -> Exception:
+        """Which of the unique keys is taken, and by whom."""
+        namesake = self.operation_of_request(operation.request_id)
+        if namesake is not None:
+            return RequestIdReused(operation.request_id, namesake.operation_id, namesake.release_id)
+        live = self.live_operation(operation.release_id)
+        if live is not None:
+            return OperationInProgress(operation.release_id, live.operation_id)
+        return LedgerRuleBroken(f"operation {operation.operation_id} is there already")
+
+    def update_operation(self, operation: Operation) -> None:
+        values = operation_values(operation) | {"of_operation": operation.operation_id}
+        if operation.state.is_terminal:
+            values |= leases.NO_LEASE
+        self._expect_one(self._connection.execute(_update_operation, values).rowcount, operation.operation_id)
+
+    # --- events ---
+
+    def append(self, release_id: ReleaseId, change: Change) -> HistoryEvent:
+        row = self._connection.execute(_next_sequence, {"of_release": str(release_id), "now": self.now()}).first()
+        if row is None:
+            raise LedgerRuleBroken(f"{release_id} is not in the ledger")
+        sequence, time = row
+        values = {"release_id": str(release_id), "sequence": sequence, "time": time, **change_values(change)}
+        self._connection.execute(_insert_event, values)
+        self.touched.add(release_id)
+        return HistoryEvent(release_id=release_id, sequence=sequence, time=time, change=change)
+
+    # --- payloads and clusters ---
+
+    def archive(self, payload: bytes) -> str:
+        return payloads.archive(self._connection, payload, self.now())
+
+    def save_observed_version(self, cluster: str, resource_version: int) -> None:
+        values = {"resource_version": resource_version, "update_time": self.now()}
+        if self._connection.execute(_update_observed, values | {"of_cluster": cluster}).rowcount == 0:
+            self._connection.execute(_insert_observed, values | {"cluster": cluster})
+
+    # --- claims ---
+
+    def claim(self, *, owner: str, lease: timedelta, limit: int) -> list[Claim]:
+        return leases.claim(self._connection, owner=owner, now=self.now(), lease=lease, limit=limit)
+
+    def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
+        return leases.renew(self._connection, operation_id, token=token, until=self.now() + lease)
+
+    def holds(self, operation_id: str, *, token: int) -> bool:
+        return leases.holds(self._connection, operation_id, token=token)
+
+    def save_helm_process(self, operation_id: str, process: HelmProcess) -> None:
+        leases.save_process(self._connection, operation_id, process)
+
+    def helm_process(self, operation_id: str) -> HelmProcess | None:
+        return leases.process(self._connection, operation_id)
+
+    def _expect_one(self, changed: int, what: object) -> None:
+        if changed != 1:
+            raise LedgerRuleBroken(f"{what} is not in the ledger, so it can not be changed")

@@ -1,0 +1,59 @@
+"""Wakes those who wait for the ledger to change.
+
+All of it lives on the event loop; the writer thread only posts to it. A wake-up
+that comes while nobody waits is kept for the next wait, so nothing falls between
+reading the ledger and waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+
+
+class Waker:
+    """One waiting reader."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    async def wait(self, timeout: float) -> bool:
+        """True when there was a change since the last wait, False after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+
+class Wakeups:
+    """Who waits for what."""
+
+    def __init__(self) -> None:
+        self._wakers: dict[Hashable, set[Waker]] = {}
+
+    @contextmanager
+    def watch(self, subject: Hashable) -> Iterator[Waker]:
+        waker = Waker()
+        self._wakers.setdefault(subject, set()).add(waker)
+        try:
+            yield waker
+        finally:
+            self._forget(subject, waker)
+
+    def _forget(self, subject: Hashable, waker: Waker) -> None:
+        waiting = self._wakers[subject]
+        waiting.remove(waker)
+        if not waiting:
+            del self._wakers[subject]
+
+    def wake(self, subjects: Iterable[Hashable]) -> None:
+        for subject in subjects:
+            for waker in self._wakers.get(subject, ()):
+                waker.wake()
