@@ -15,7 +15,7 @@ from helm_rollback.domain import evidence
 from helm_rollback.domain.evidence import Successor, Verdict
 from helm_rollback.domain.history import Cause, RecordRemoval, RevisionTransition
 from helm_rollback.domain.operation import Operation, OperationState, stamped_operation
-from helm_rollback.domain.record import HelmRecord, RecordRef, StoredRecord
+from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.selection import Evidence

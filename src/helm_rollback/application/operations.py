@@ -34,7 +34,7 @@ async def list_operations(
     request_id: str,
     before: str,
     limit: int,
-    principal: Principal,  # noqa: ARG001 - every use case takes one
+    principal: Principal,
 ) -> list[Operation]:
     """Newest first; those older than the id `before`. An empty filter matches all."""
     return await ports.ledger.read(

@@ -82,6 +82,9 @@ class LedgerView(Protocol):
     def payload(self, digest: str) -> bytes | None:
         """The archived record with this digest, checked against it. Raises LedgerCorrupt where it differs."""
 
+    def helm_process(self, operation_id: str) -> HelmProcess | None:
+        """The Helm that was last started for an operation."""
+
     def observed_version(self, cluster: str) -> int | None:
         """The resourceVersion up to which the cluster's records are in the ledger."""
 
@@ -105,6 +108,8 @@ class Claim:
 
     operation: Operation
     token: int
+    last_held: datetime | None = None
+    """Until when an earlier worker held it; None where nobody did."""
 
 
 class LedgerTransaction(LedgerView, Protocol):
@@ -146,8 +151,6 @@ class LedgerTransaction(LedgerView, Protocol):
         """Whether the claim is still the newest: ask in each transaction that writes for an operation."""
 
     def save_helm_process(self, operation_id: str, process: HelmProcess) -> None: ...
-
-    def helm_process(self, operation_id: str) -> HelmProcess | None: ...
 
 
 class Wakeup(Protocol):
@@ -295,6 +298,9 @@ class Helm(Protocol):
         started: Callable[[HelmProcess], Awaitable[None]],
     ) -> HelmExit:
         """Run to the end, whatever happens to the caller's task but its cancellation. Raises HelmUnavailable."""
+
+    def reason_of(self, text: str) -> FailureReason:
+        """What an error text of Helm's means."""
 
     async def end_orphan(self, process: HelmProcess) -> None:
         """Kill a Helm that an earlier process of this service left running on this host."""

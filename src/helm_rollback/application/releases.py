@@ -29,7 +29,7 @@ async def list_releases(
     status: Status | None,
     after: str,
     limit: int,
-    principal: Principal,  # noqa: ARG001 - every use case takes one
+    principal: Principal,
 ) -> list[Release]:
     """Ordered by release id, those behind `after`. Raises ClusterNotConfigured."""
     if cluster and cluster not in ports.clusters:
@@ -46,7 +46,7 @@ async def list_revisions(
     successful_only: bool,
     before: RevisionPosition | None,
     limit: int,
-    principal: Principal,  # noqa: ARG001 - every use case takes one
+    principal: Principal,
 ) -> list[tuple[RevisionPosition, Revision]]:
     """Newest first over all incarnations, with what each page ends at. Raises ReleaseNotFound."""
     await known_release(ports, release_id)

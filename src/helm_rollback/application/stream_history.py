@@ -74,7 +74,7 @@ async def stream_history(
     start: StreamStart,
     end_when_caught_up: bool,
     end_after_operation_id: str,
-    principal: Principal,  # noqa: ARG001 - every use case takes one
+    principal: Principal,
 ) -> AsyncIterator[StreamItem]:
     """Past events, one CaughtUp, then events as they happen, each once and in sequence order.
 

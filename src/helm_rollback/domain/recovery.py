@@ -33,10 +33,12 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRecord:
-    """The record that this operation wrote."""
+    """The record that this operation wrote, as the ledger last saw it."""
 
     status: Status
     seen_deployed: bool
+    stored: bool
+    """Whether Helm still stores it."""
     newest: bool
 
 
@@ -45,34 +47,39 @@ class Evidence:
     """What was found when the operation was looked at."""
 
     base_unchanged: bool
-    """Current is the base, with the status it had at acceptance."""
+    """Current, but for the operation's own record, is the base as it was accepted."""
     own: OwnRecord | None
-    started: bool
-    """Whether Helm was started for this operation before."""
-    own_record_was_written: bool
-    """Whether the ledger saw a record of this operation, which may be gone since."""
     hooks_may_have_run: bool
-    """Whether the target has rollback hooks, and hooks are not disabled."""
+    """Whether the target has rollback hooks, hooks are not disabled, and Helm was started before."""
+    may_be_own: bool = False
+    """Whether Helm was started, and a failed record with our target follows the base whose author is not known."""
 
 
 def next_step(found: Evidence) -> Step:
     """The row of the table that `found` is."""
     if found.own is not None:
         return _with_own_record(found, found.own)
-    if found.own_record_was_written:
+    if found.may_be_own:
         return Step.OUTCOME_UNKNOWN
-    if found.base_unchanged:
-        return Step.RUN
-    return Step.EXTERNAL_CHANGE
+    return Step.RUN if found.base_unchanged else Step.EXTERNAL_CHANGE
 
 
 def _with_own_record(found: Evidence, own: OwnRecord) -> Step:
     if own.status is Status.DEPLOYED or own.seen_deployed:
         return Step.SUCCEEDED
-    if own.status is Status.FAILED:
+    if own.status is Status.FAILED and own.stored:
         return Step.FAILED
     if not own.status.is_pending:
         return Step.OUTCOME_UNKNOWN
+    if not own.stored:
+        return _with_removed_record(found)
     if not own.newest:
         return Step.INTERRUPTED
     return Step.SET_FAILED if found.hooks_may_have_run else Step.REMOVE_AND_RUN
+
+
+def _with_removed_record(found: Evidence) -> Step:
+    """A dead attempt's pending record was removed, by us or by hand, and nothing was started since."""
+    if not found.base_unchanged:
+        return Step.OUTCOME_UNKNOWN
+    return Step.INTERRUPTED if found.hooks_may_have_run else Step.RUN

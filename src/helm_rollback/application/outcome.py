@@ -1,0 +1,98 @@
+"""What became of a Helm run, read from what Helm stored.
+
+Exit codes and output only explain; they decide nothing. `failure.applied` follows
+from how far `pkg/action/rollback.go` gets before it writes what.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from helm_rollback.application.masking import masked_text
+from helm_rollback.application.ports import Helm, HelmExit, RecordWrite, TouchedObject
+from helm_rollback.domain.operation import Applied, Failure, FailureReason
+from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.status import Status
+
+OUTPUT_MAX = 4096
+_MESSAGE_MAX = 1024
+_ERROR_LINE = re.compile(r"^Error: (.*)", re.MULTILINE | re.DOTALL)
+_RECORD_PATH = "/secrets/sh.helm.release."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One Helm run, after its end."""
+
+    exit: HelmExit
+    touched: Sequence[TouchedObject] = ()
+    refused_records: Sequence[RecordWrite] = ()
+    secrets: frozenset[str] = frozenset()
+    """Texts that must not be told."""
+
+    @property
+    def output(self) -> str:
+        """The end of what Helm printed, without secret values."""
+        text = masked_text(self.exit.output, self.secrets)
+        return text.encode()[-OUTPUT_MAX:].decode(errors="ignore")
+
+    @property
+    def message(self) -> str:
+        """Helm's own error line."""
+        found = _ERROR_LINE.search(self.output)
+        text = found[1].strip() if found else self.output.strip()
+        return text[:_MESSAGE_MAX] or f"helm ended with {self.exit.returncode} and said nothing"
+
+    @property
+    def wrote_objects(self) -> bool:
+        """Whether any object but release records was written."""
+        return any(_RECORD_PATH not in written.path and written.path[-8:] != "/secrets" for written in self.touched)
+
+
+def failure_without_record(run: Run) -> Failure:
+    """Helm ended and left no record: it applied nothing (rollback.go writes the record first)."""
+    creation_refused = any(write.method == "POST" for write in run.refused_records)
+    if creation_refused or run.exit.reason is FailureReason.EXTERNAL_CHANGE:
+        return Failure(
+            reason=FailureReason.EXTERNAL_CHANGE,
+            message="someone else's Helm changed the release first; nothing was applied",
+            applied=Applied.NOT_APPLIED,
+            helm_output=run.output,
+        )
+    reason = FailureReason.OUTCOME_UNKNOWN if run.exit.returncode == 0 else run.exit.reason
+    applied = Applied.UNKNOWN if run.exit.returncode == 0 else Applied.NOT_APPLIED
+    return Failure(reason=reason, message=run.message, applied=applied, helm_output=run.output)
+
+
+def failure_with_record(own: Revision, run: Run, *, base_superseded: bool) -> Failure:
+    """Helm failed, or was ended, after it wrote its record."""
+    reason = FailureReason.WAIT_TIMED_OUT if run.exit.timed_out else run.exit.reason
+    return Failure(
+        reason=reason,
+        message=run.message,
+        applied=_applied(own, run, reason, base_superseded=base_superseded),
+        helm_output=run.output,
+    )
+
+
+def _applied(own: Revision, run: Run, reason: FailureReason, *, base_superseded: bool) -> Applied:
+    if own.apply_completed:
+        return Applied.APPLIED
+    if own.status is Status.FAILED:
+        return Applied.PARTLY if run.wrote_objects else Applied.NOT_APPLIED
+    if reason is FailureReason.HOOK_FAILED:
+        return Applied.NOT_APPLIED  # no post-rollback hook had begun, so it was one before the apply
+    if base_superseded:
+        return Applied.APPLIED  # superseding comes after apply, wait and hooks
+    return Applied.UNKNOWN if run.wrote_objects else Applied.NOT_APPLIED
+
+
+def failure_reconstructed(own: Revision, helm: Helm) -> Failure:
+    """The run was interrupted, and Helm's record says that it had failed."""
+    return Failure(
+        reason=helm.reason_of(own.description),
+        message=own.description[:_MESSAGE_MAX],
+        applied=Applied.APPLIED if own.apply_completed else Applied.UNKNOWN,
+    )

@@ -1,0 +1,130 @@
+"""What is looked at right before Helm is started, since Helm finds it out too late.
+
+Helm strands a release in pending-rollback when a kind is not served any more
+(`pkg/action/rollback.go`, performRollback builds the objects after it wrote its
+record), and applies whatever a record says, edited or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from helm_rollback.application import manifest
+from helm_rollback.application.masking import secrets_of
+from helm_rollback.application.ports import Cluster, Ledger, LedgerView, ServedKind
+from helm_rollback.domain.evidence import rollback_hooks
+from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation
+from helm_rollback.domain.record import HelmRecord, RecordRef, StoredRecord
+from helm_rollback.domain.revision import Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """What was found. `failure` is set where Helm must not be started."""
+
+    failure: Failure | None = None
+    secrets: frozenset[str] = frozenset()
+    """Secret texts of base and target, to be kept out of everything told."""
+
+
+async def check(
+    ledger: Ledger,
+    cluster: Cluster,
+    operation: Operation,
+    refs: Sequence[RecordRef],
+    *,
+    decode: Callable[[bytes], HelmRecord],
+) -> Preflight:
+    """Check an operation against the cluster as it is now."""
+    stored, served, (base, target) = await asyncio.gather(
+        _read_target(cluster, operation, refs),
+        cluster.served_kinds(),
+        _archived(ledger, operation, decode),
+    )
+    records = [record for record in (base[1], target[1]) if record is not None]
+    secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in records))
+    if stored is not None and not _is_archived(stored, target[0]):
+        return Preflight(failure=_mismatch(operation), secrets=secrets)
+    missing = _needed_kinds(operation, base[1], target[1]) - served
+    if missing:
+        return Preflight(failure=_not_served(missing), secrets=secrets)
+    return Preflight(secrets=secrets)
+
+
+async def _read_target(cluster: Cluster, operation: Operation, refs: Sequence[RecordRef]) -> StoredRecord | None:
+    for ref in refs:
+        if ref.revision == operation.target_revision:
+            return await cluster.read_record(ref)
+    return None
+
+
+_Archived = tuple[Revision | None, HelmRecord | None]
+
+
+async def _archived(
+    ledger: Ledger, operation: Operation, decode: Callable[[bytes], HelmRecord]
+) -> tuple[_Archived, _Archived]:
+    """Base and target, as the ledger has them."""
+    numbers = (operation.base_revision, operation.target_revision)
+
+    def body(view: LedgerView) -> list[tuple[Revision | None, bytes | None]]:
+        found = []
+        for number in numbers:
+            revision = view.revision(operation.release_id, number, incarnation=operation.incarnation)
+            found.append((revision, view.payload(revision.payload_digest) if revision is not None else None))
+        return found
+
+    base, target = await ledger.read(body)
+    return _decoded(base, decode), _decoded(target, decode)
+
+
+def _decoded(found: tuple[Revision | None, bytes | None], decode: Callable[[bytes], HelmRecord]) -> _Archived:
+    revision, payload = found
+    return revision, decode(payload) if payload is not None else None
+
+
+def _is_archived(stored: StoredRecord, archived: Revision | None) -> bool:
+    """Whether the cluster's record still has the content that the ledger archived.
+
+    Helm's own rewriting rounds numbers in values, so those are compared as float64.
+    """
+    record = stored.record
+    return (
+        record is not None
+        and archived is not None
+        and (record.manifest_digest, record.values_digest) == (archived.manifest_digest, archived.values_digest)
+    )
+
+
+def _needed_kinds(operation: Operation, base: HelmRecord | None, target: HelmRecord | None) -> set[ServedKind]:
+    needed: set[ServedKind] = set()
+    if base is not None:
+        needed |= manifest.kinds(base.manifest)
+    if target is not None:
+        needed |= manifest.kinds(target.manifest)
+        if not operation.helm_options.disable_hooks:
+            for hook in rollback_hooks(target):
+                needed |= manifest.kinds(hook.manifest)
+    return needed
+
+
+def _mismatch(operation: Operation) -> Failure:
+    return Failure(
+        reason=FailureReason.RECORD_MISMATCH,
+        message=(
+            f"the record of revision {operation.target_revision} in the cluster is not what the ledger archived: "
+            "someone edited it; nothing was run"
+        ),
+        applied=Applied.NOT_APPLIED,
+    )
+
+
+def _not_served(missing: set[ServedKind]) -> Failure:
+    names = ", ".join(sorted(f"{kind.api_version} {kind.kind}" for kind in missing))
+    return Failure(
+        reason=FailureReason.KIND_NOT_SERVED,
+        message=f"the cluster does not serve {names}, which the current or the target revision needs; nothing was run",
+        applied=Applied.NOT_APPLIED,
+    )

@@ -1,0 +1,102 @@
+"""Finds operations to carry out, and sees to it that only so many Helms run at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from uuid import uuid4
+
+from helm_rollback.application.drain import first_of
+from helm_rollback.application.execution import Execution, GaveUp, expire
+from helm_rollback.application.lease import Lease
+from helm_rollback.application.ports import Claim, Ports
+from helm_rollback.domain.errors import StoreUnavailable
+from helm_rollback.domain.operation import OperationState
+
+_TICK = 1.0
+"""Seconds after which the ledger is looked at though nobody woke the worker."""
+_EXPIRED_AT_ONCE = 500
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Claims operations, oldest first, and carries each out in a task of its own."""
+
+    def __init__(
+        self, ports: Ports, *, owner: str, lease: timedelta, max_helm: int, monotonic: Callable[[], float]
+    ) -> None:
+        self._ports = ports
+        self._owner = owner
+        self._term = lease
+        self._slots = asyncio.Semaphore(max_helm)
+        self._monotonic = monotonic
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until the drain begins, then until the last Helm has ended."""
+        with self._ports.ledger.watch_operations() as wakeup:
+            while not self._ports.drain.started:
+                if not await self._claim_one():
+                    await first_of(wakeup.wait(_TICK), self._ports.drain.wait())
+                    await self._expire()
+        await asyncio.gather(*self._tasks)
+
+    async def _claim_one(self) -> bool:
+        """Take the oldest operation that nobody holds, once a Helm may be started; False where there is none."""
+        await self._slots.acquire()
+        asked = self._monotonic()
+        claims: list[Claim] = []
+        with suppress(StoreUnavailable):
+            claims = await self._ports.ledger.write(lambda tx: tx.claim(owner=self._owner, lease=self._term, limit=1))
+        if not claims:
+            self._slots.release()
+            return False
+        task = asyncio.create_task(self._carry_out(claims[0], asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _carry_out(self, claim: Claim, since: float) -> None:
+        lease = Lease(claim.operation.operation_id, claim.token, term=self._term, since=since, clock=self._monotonic)
+        keeping = asyncio.create_task(lease.keep(self._ports.ledger))
+        try:
+            await self._execute(Execution(self._ports, claim, lease), claim)
+        finally:
+            keeping.cancel()
+            self._slots.release()
+
+    async def _execute(self, execution: Execution, claim: Claim) -> None:
+        await self._end_orphan(claim)
+        try:
+            await execution.carry_out()
+        except GaveUp:
+            _log.info("operation %s is left to its next claim", claim.operation.operation_id)
+        except Exception:
+            error_id = uuid4().hex
+            _log.exception("operation %s, error %s", claim.operation.operation_id, error_id)
+            with suppress(GaveUp):
+                await execution.fail_internally(error_id)
+
+    async def _end_orphan(self, claim: Claim) -> None:
+        """End a Helm that an earlier process left running. The fence has shut it out already."""
+        if claim.operation.attempt:
+            operation_id = claim.operation.operation_id
+            process = await self._ports.ledger.read(lambda view: view.helm_process(operation_id))
+            if process is not None:
+                await self._ports.helm.end_orphan(process)
+
+    async def _expire(self) -> None:
+        """End what waited too long for its turn."""
+        with suppress(StoreUnavailable):
+            waiting = await self._ports.ledger.read(
+                lambda view: view.operations(state=OperationState.PENDING, limit=_EXPIRED_AT_ONCE)
+            )
+            now = await self._ports.ledger.read(lambda view: view.now())
+            for operation in waiting:
+                if now >= operation.expire_time:
+                    await self._ports.ledger.write(partial(expire, operation_id=operation.operation_id))
