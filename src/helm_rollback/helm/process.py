@@ -1,0 +1,175 @@
+"""One Helm as a child process: started, bounded, ended, and nothing of it left behind.
+
+Helm is never asked to stop. For `helm rollback` an interrupt is as sudden as a kill
+(`cmd/helm` installs no handler for it), and leaves its record pending. So it ends by
+itself, or it is killed: at its deadline, or when the task that waits for it is
+cancelled, which callers do only when they are ready to reconcile from the records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from helm_rollback.application.ports import HelmExit, HelmProcess
+from helm_rollback.domain.errors import HelmUnavailable
+from helm_rollback.domain.helm_options import HelmOptions
+from helm_rollback.domain.release import ReleaseId
+from helm_rollback.helm.argv import rollback_argv
+from helm_rollback.helm.environment import PrivateFolder, private_folder, write_private
+from helm_rollback.helm.failures import classify
+from helm_rollback.helm.process_identity import identify, is_running, this_host
+from helm_rollback.helm.version import InstalledHelm
+
+OUTPUT_TAIL = 64 * 1024
+DEADLINE_STEPS = 10
+DEADLINE_MARGIN = timedelta(minutes=10)
+ORPHAN_SECONDS = 5.0
+
+
+def run_deadline(options: HelmOptions) -> timedelta:
+    """When a Helm that has not ended is taken for hanging: 10 of its steps, and 10 minutes.
+
+    Helm's timeout bounds each hook and the wait, not the whole, and how many hooks
+    there are is not known here; single API requests it does not bound at all, so
+    without this a hung API server would hold Helm for ever.
+    """
+    return options.timeout * DEADLINE_STEPS + DEADLINE_MARGIN
+
+
+class HelmCommand:
+    """The port `Helm`, by Helm's command line."""
+
+    def __init__(
+        self,
+        helm: InstalledHelm,
+        *,
+        folder: Path | None = None,
+        deadline: Callable[[HelmOptions], timedelta] = run_deadline,
+    ) -> None:
+        """`folder` is where the private folders are made; default: the system's temporary one."""
+        self._helm = helm
+        self._folder = folder
+        self._deadline = deadline
+
+    @property
+    def writes_stamp(self) -> bool:
+        """Whether its `rollback` has --description (Helm ≥ 4.3)."""
+        return self._helm.version.writes_stamp
+
+    async def rollback(
+        self,
+        release_id: ReleaseId,
+        target_revision: int,
+        *,
+        options: HelmOptions,
+        description: str,
+        kubeconfig: str,
+        started: Callable[[HelmProcess], Awaitable[None]],
+    ) -> HelmExit:
+        """Run `helm rollback` to its end. Raises HelmUnavailable when it can not be started.
+
+        When this task is cancelled, or `started` raises, Helm is killed and reaped
+        before the exception goes on; its record may then be left pending.
+        """
+        with private_folder(self._folder) as folder:
+            write_private(folder.kubeconfig, kubeconfig)
+            argv = rollback_argv(
+                self._helm.version,
+                release_id,
+                target_revision,
+                options=options,
+                description=description,
+                kubeconfig=folder.kubeconfig,
+            )
+            process = await self._start(argv, folder)
+            try:
+                await started(identify(process.pid))
+                timed_out = await _outlived(process, self._deadline(options))
+            finally:
+                await _end(process)
+            output = tail(folder.output)
+        returncode = process.returncode if process.returncode is not None else -signal.SIGKILL
+        reason = classify(output, returncode, timed_out=timed_out)
+        return HelmExit(returncode=returncode, output=output, reason=reason, timed_out=timed_out)
+
+    async def end_orphan(self, process: HelmProcess) -> None:
+        """Kill a Helm that an earlier process of this service left running on this host.
+
+        A process of another host, or one that only bears the same pid, is left alone.
+        """
+        if process.host != this_host() or not is_running(process):
+            return
+        _kill_group(process.pid)
+        with suppress(TimeoutError):  # stuck in the kernel: it stays killed, and its fence's port is closed
+            async with asyncio.timeout(ORPHAN_SECONDS):
+                while is_running(process):  # noqa: ASYNC110 - not our child: nothing tells when it ends
+                    await asyncio.sleep(0.01)
+
+    async def _start(self, argv: Sequence[str], folder: PrivateFolder) -> Process:
+        output = os.open(folder.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            return await asyncio.create_subprocess_exec(
+                self._helm.program,
+                *argv,
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=folder.environment,
+                cwd=folder.work,
+                start_new_session=True,
+            )
+        except OSError as problem:
+            raise HelmUnavailable(f"{self._helm.program} can not be started: {problem.strerror}") from problem
+        finally:
+            os.close(output)
+
+
+def tail(path: Path, limit: int = OUTPUT_TAIL) -> str:
+    """The end of a file, from the first whole line on."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - limit))
+        text = file.read(limit)
+    if size > limit:
+        text = text.partition(b"\n")[2] or text
+    return text.decode(errors="replace")
+
+
+async def _outlived(process: Process, deadline: timedelta) -> bool:
+    """Wait for the end; whether the deadline came first."""
+    try:
+        await asyncio.wait_for(process.wait(), deadline.total_seconds())
+    except TimeoutError:
+        return True
+    return False
+
+
+async def _end(process: Process) -> None:
+    """Kill what still runs and reap it, also when this task is cancelled once more meanwhile."""
+    if process.returncode is not None:
+        return
+    _kill_group(process.pid)
+    reaped = asyncio.ensure_future(process.wait())
+    cancelled = False
+    while not reaped.done():
+        try:
+            await asyncio.shield(reaped)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def _kill_group(pid: int) -> None:
+    """Kill the session that Helm leads (`start_new_session` made its group's id its pid)."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
