@@ -38,8 +38,9 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 DEADLINE_SECONDS = 10.0
 
 # kube-apiserver closes a connection that was idle for 90 s. httpx's own 5 s would
-# cost a TLS handshake at nearly every rollback of a quiet service.
-_LIMITS = httpx2.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=75)
+# cost a TLS handshake at nearly every rollback of a quiet service. Kept are as many as
+# may be open: forty looks at once wait for a free one faster than they open their own.
+_LIMITS = httpx2.Limits(max_connections=12, max_keepalive_connections=12, keepalive_expiry=75)
 _DROPPED = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 _LOOPBACK = ("127.", "localhost", "::1")
 

@@ -6,13 +6,15 @@ to do; the file's own text is never quoted, for it may hold a token.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import msgspec
+import msgspec.structs
 import yaml
 from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, SERVICE_ACCOUNT, KubeConfig, SingleConfig
-from lightkube.config.models import User
+from lightkube.config.models import NameValue, User
 from lightkube.core.exceptions import ConfigError
 
 _HINT = "set --kubeconfig FILE (or HELM_ROLLBACK_KUBECONFIG) to a kubeconfig that works with kubectl"
@@ -107,4 +109,24 @@ def _select(config: KubeConfig, context: str) -> SingleConfig:
     if selected is None:
         raise ClusterSettingsError(f"{where} has no context to use; set --context NAME")
     # lightkube wants a user in any case; one without credentials is anonymous.
-    return selected if selected.user else selected._replace(user=User())
+    user = selected.user or User()
+    return selected._replace(user=_with_exec_info(user) if user.exec else user)
+
+
+def _with_exec_info(user: User) -> User:
+    """The user, his credential plugin told which protocol to speak.
+
+    lightkube refuses protocol v1 and tells no plugin anything; but v1 differs from
+    v1beta1 only in that the plugin must be told, which is done by this variable.
+    """
+    if user.exec is None:
+        return user
+    asked = {"apiVersion": user.exec.apiVersion, "kind": "ExecCredential", "spec": {"interactive": False}}
+    told = NameValue(name="KUBERNETES_EXEC_INFO", value=json.dumps(asked))
+    version = "client.authentication.k8s.io/v1"
+    plugin = msgspec.structs.replace(
+        user.exec,
+        apiVersion=f"{version}beta1" if user.exec.apiVersion == version else user.exec.apiVersion,
+        env=[*(user.exec.env or []), told],
+    )
+    return msgspec.structs.replace(user, exec=plugin)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from helm_rollback.application.ports import ServedKind, WatchEvent, WatchExpired
@@ -70,12 +71,14 @@ class KubernetesCluster:
 
     async def list_all(self) -> tuple[list[RecordRef], int]:
         """Every release record and the resourceVersion of the list, which a watch goes on from."""
-        try:
+        with suppress(WatchExpired):
             return await self._list_pages(PAGE_SIZE)
-        except WatchExpired:
-            # The server forgot the list between two pages: this cluster is too large, or
-            # too busy, to be read in pages, so read it in one.
+        # The server forgot the list between two pages: this cluster is too large, or too
+        # busy, to be read in pages, so read it in one.
+        try:
             return await self._list_pages(0)
+        except WatchExpired as expired:
+            raise ClusterUnreachable(self.name, "it forgets a list of all records while it is read") from expired
 
     def watch(self, resource_version: int) -> AsyncIterator[WatchEvent]:
         """Every change after `resource_version`."""
