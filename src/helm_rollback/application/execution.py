@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -245,7 +246,8 @@ class Execution:
             return refusal
 
         async def started(process: HelmProcess) -> None:
-            await self._ports.ledger.write(lambda tx: tx.save_helm_process(operation.operation_id, process))
+            with suppress(StoreUnavailable):  # it only helps to find a Helm that outlives this process
+                await self._ports.ledger.write(lambda tx: tx.save_helm_process(operation.operation_id, process))
 
         async with self._ports.fence.open(self._cluster.name, may_write=self._lease.holds, judge=judge) as fence:
             ended = await self._ports.helm.rollback(

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from functools import partial
 
 from helm_rollback.application import observation
-from helm_rollback.application.drain import Drain
 from helm_rollback.application.ports import (
     Cluster,
     Ledger,
@@ -39,26 +38,24 @@ _log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Keeps the ledger up to one cluster until it is told to end."""
+    """Keeps the ledger up to one cluster, until its task is cancelled: no change is written down by halves."""
 
-    def __init__(self, ledger: Ledger, cluster: Cluster, drain: Drain) -> None:
+    def __init__(self, ledger: Ledger, cluster: Cluster) -> None:
         self._ledger = ledger
         self._cluster = cluster
-        self._drain = drain
         self._pause = _FIRST_PAUSE
         self._list_first = False
 
     async def run(self) -> None:
         """Observe; where the cluster or the ledger is away, try again, ever less often."""
-        while not self._drain.started:
+        while True:
             try:
                 await self._observe()
             except WatchExpired:
                 self._list_first = True
             except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable) as problem:
                 _log.warning("observing cluster %s: %s", self._cluster.name, problem)
-                if await self._drain.interrupts(self._pause):
-                    return
+                await asyncio.sleep(self._pause)
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _observe(self) -> None:
@@ -70,8 +67,6 @@ class Observer:
         async for event in self._cluster.watch(version):
             self._list_first, self._pause = False, _FIRST_PAUSE
             await self._apply(event)
-            if self._drain.started:
-                return
         self._list_first = False
 
     async def _list(self) -> int:

@@ -1,0 +1,148 @@
+"""Puts the parts together, and takes them apart again in the right order.
+
+The only module that knows every adapter. Starting means: settings, Helm, ledger,
+clusters, fence; then the observers and the worker; last the gRPC server, so that
+whoever reaches it reaches a whole service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+from helm_rollback.application.drain import Drain
+from helm_rollback.application.ids import uuid7
+from helm_rollback.application.observer import Observer
+from helm_rollback.application.ports import Ports
+from helm_rollback.application.worker import Worker
+from helm_rollback.cluster.reader import KubernetesCluster, connect
+from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.fence.gate import FenceGate
+from helm_rollback.fence.upstream import Upstream
+from helm_rollback.helm.process import HelmCommand
+from helm_rollback.helm.record import decode
+from helm_rollback.helm.version import find_helm
+from helm_rollback.servicer.server import Server
+from helm_rollback.settings import Settings
+from helm_rollback.store import SqlLedger
+
+_log = logging.getLogger(__name__)
+
+
+class StartRefused(Exception):
+    """The service can not start like this. The text says what to change."""
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, then drain: no new work, streams told, Helm ends. The exit code."""
+    drain = Drain()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, drain.start)
+    async with _ports(settings, drain) as ports, _background(settings, ports), AsyncExitStack() as serving:
+        server = Server(ports, max_streams=settings.max_streams)
+        address = await server.start(settings.grpc)
+        serving.push_async_callback(server.stop)
+        _say_ready(address)
+        await drain.wait()
+    return 0
+
+
+def _say_ready(address: str) -> None:
+    sys.stdout.write(json.dumps({"ready": True, "grpc": address, "http": None}) + "\n")
+    sys.stdout.flush()
+
+
+@asynccontextmanager
+async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
+    """Everything the use cases reach, open."""
+    helm = await find_helm(settings.helm)
+    clusters = {
+        name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
+        for name, cluster in settings.clusters.items()
+    }
+    ledger = SqlLedger.open(settings.database, clock=_utc_now)
+    try:
+        await _check_distinct(clusters)
+        yield Ports(
+            ledger=ledger,
+            ledger_id=ledger.ledger_id,
+            clusters=clusters,
+            helm=HelmCommand(helm),
+            fence=FenceGate({name: _upstream(cluster) for name, cluster in clusters.items()}),
+            decode=decode,
+            new_operation_id=_new_operation_id,
+            drain=drain,
+            heartbeat_seconds=settings.heartbeat.total_seconds(),
+        )
+    finally:
+        for cluster in clusters.values():
+            await cluster.close()
+        ledger.close()
+
+
+@asynccontextmanager
+async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
+    """Observe and work until the drain; then Helm runs to its end, observed to the last."""
+    worker = Worker(
+        ports,
+        owner=f"{socket.gethostname()}/{secrets.token_hex(4)}",
+        lease=settings.lease,
+        max_helm=settings.max_helm,
+        monotonic=time.monotonic,
+    )
+    observing = [asyncio.create_task(Observer(ports.ledger, cluster).run()) for cluster in ports.clusters.values()]
+    working = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        ports.drain.start()
+        await working
+        for task in observing:
+            task.cancel()
+        await asyncio.gather(*observing, return_exceptions=True)
+
+
+async def _check_distinct(clusters: Mapping[str, KubernetesCluster]) -> None:
+    """Refuse two names for one API server: each would observe, and roll back, behind the other's back."""
+    if len(clusters) < 2:
+        return
+    names: dict[str, str] = {}
+    for name, cluster in clusters.items():
+        try:
+            uid = await cluster.uid()
+        except (ClusterUnreachable, ClusterPermissionDenied) as problem:
+            _log.warning("can not tell which cluster %s is: %s", name, problem)
+            continue
+        if uid in names:
+            raise StartRefused(f"clusters {names[uid]} and {name} are one cluster; keep one of the two names")
+        names[uid] = name
+
+
+def _upstream(cluster: KubernetesCluster) -> Upstream:
+    """The same API server, as the fence knows one."""
+    server = cluster.api_server
+    return Upstream(
+        host=server.host,
+        port=server.port,
+        server_hostname=server.server_hostname,
+        ssl_context=server.ssl_context,
+        base_path=server.base_path,
+        authorization=server.authorization,
+    )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_operation_id() -> str:
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
