@@ -98,7 +98,7 @@ def make_file(database: Path) -> None:
 def writing_engine(database: Path) -> Engine:
     """For the one connection that writes, and so the only one that checkpoints."""
     return _engine(
-        database,
+        URL.create("sqlite", database=str(database)),
         begin="BEGIN IMMEDIATE",
         pragmas=(
             "journal_mode=WAL",
@@ -110,13 +110,14 @@ def writing_engine(database: Path) -> Engine:
 
 
 def reading_engine(database: Path, connections: int) -> Engine:
-    """For connections that can not write."""
-    return _engine(database, begin="BEGIN", pragmas=("query_only=ON",), connections=connections)
+    """For connections that can neither write nor checkpoint, not even when the last one closes."""
+    url = URL.create("sqlite", database=database.as_uri(), query={"mode": "ro", "uri": "true"})
+    return _engine(url, begin="BEGIN", connections=connections)
 
 
-def _engine(database: Path, *, begin: str, pragmas: tuple[str, ...], connections: int = 1) -> Engine:
+def _engine(url: URL, *, begin: str, pragmas: tuple[str, ...] = (), connections: int = 1) -> Engine:
     engine = create_engine(
-        URL.create("sqlite", database=str(database)),
+        url,
         pool_size=connections,
         max_overflow=0,
         pool_reset_on_return=None,  # every transaction is ended where it was begun

@@ -44,7 +44,9 @@ _of_claim: Final = (
 _renew: Final = update(operation).where(*_of_claim).values(lease_expires=bindparam("until"))
 _holds: Final[Select[Any]] = select(literal_column("1")).select_from(operation).where(*_of_claim).with_for_update()
 _drop: Final = (
-    update(operation).where(operation.c.lease_owner.is_not(None)).values(lease_owner=null(), lease_expires=null())
+    update(operation)
+    .where(text(IS_LIVE), operation.c.lease_owner.is_not(None))
+    .values(lease_owner=null(), lease_expires=null())
 )
 
 _save_process: Final = (

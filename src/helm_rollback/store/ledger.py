@@ -83,9 +83,9 @@ class SqlLedger:
         """Let running transactions end, then give the database free. Further calls fail."""
         self._writer.shutdown()
         self._readers.shutdown()
-        self._drop_write_connection()
-        self._writing.dispose()
         self._reading.dispose()
+        self._drop_write_connection()  # the last to close: it leaves one whole file behind
+        self._writing.dispose()
         self._lock.release()
 
     async def read(self, body: Callable[[LedgerView], T]) -> T:

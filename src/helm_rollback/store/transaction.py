@@ -149,9 +149,6 @@ class Transaction(View):
     def save_helm_process(self, operation_id: str, process: HelmProcess) -> None:
         leases.save_process(self._connection, operation_id, process)
 
-    def helm_process(self, operation_id: str) -> HelmProcess | None:
-        return leases.process(self._connection, operation_id)
-
     def _expect_one(self, changed: int, what: object) -> None:
         if changed != 1:
             raise LedgerRuleBroken(f"{what} is not in the ledger, so it can not be changed")

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, bindparam, literal_column, select, text, tuple_
 
-from helm_rollback.application.ports import RevisionPosition
+from helm_rollback.application.ports import HelmProcess, RevisionPosition
 from helm_rollback.domain.history import HistoryEvent
 from helm_rollback.domain.operation import Operation, OperationState
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
-from helm_rollback.store import payloads
+from helm_rollback.store import leases, payloads
 from helm_rollback.store.dialect import Now
 from helm_rollback.store.mapping import to_event, to_operation, to_position, to_release, to_revision
 from helm_rollback.store.tables import IS_LIVE, event, observed_cluster, operation, release, revision
@@ -158,11 +158,16 @@ class View:
             statement = statement.where(operation.c.release_id == str(release_id))
         if state is not None:
             statement = statement.where(operation.c.state == state.value)
+            if not state.is_terminal:
+                statement = statement.where(text(IS_LIVE))  # lets the small index of live ones serve
         if request_id:
             statement = statement.where(operation.c.request_id == request_id)
         if before:
             statement = statement.where(operation.c.operation_id < before)
         return [to_operation(row) for row in self._connection.execute(statement)]
+
+    def helm_process(self, operation_id: str) -> HelmProcess | None:
+        return leases.process(self._connection, operation_id)
 
     # --- the rest ---
 
