@@ -82,7 +82,7 @@ class Connection:
             url = httpx2.URL(config.cluster.server)
             # As in Go, no proxy of the environment comes between this host and itself.
             trust_env = not url.host.startswith(_LOOPBACK)
-            settings = ConnectionParams(timeout=httpx2.Timeout(deadline), trust_env=trust_env).httpx_params(config)
+            settings = ConnectionParams(timeout=self._timeout(read=deadline), trust_env=trust_env).httpx_params(config)
             self._client = httpx2.AsyncClient(**{**settings, "transport": transport, "limits": _LIMITS})
             # A context of its own for the fence: httpx sets protocols on the one it is given.
             self._ssl_context = self._make_ssl_context() if url.scheme == "https" else None
@@ -166,7 +166,7 @@ class Connection:
         self, path: str, *, needs: str, params: Mapping[str, str | int], read_timeout: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The chunks of an answer that goes on. `read_timeout` bounds the silence between two of them."""
-        timeout = httpx2.Timeout(self._deadline, read=read_timeout)
+        timeout = self._timeout(read=read_timeout)
         request = self._build("GET", path, params=params, accept=JSON, timeout=timeout)
         try:
             async with asyncio.timeout(self._deadline):
@@ -253,6 +253,11 @@ class Connection:
             return self._token_file.stat().st_mtime_ns if self._token_file else 0
         except OSError:
             return 0
+
+    def _timeout(self, *, read: float) -> httpx2.Timeout:
+        # Half of it to connect: a handshake that our own deadline cuts off would leave its
+        # socket to the garbage collector, one that times out here is closed.
+        return httpx2.Timeout(self._deadline, connect=self._deadline / 2, read=read)
 
     def _make_ssl_context(self) -> ssl.SSLContext:
         return verify_cluster(self._config.cluster, self._user, self._config.abs_file)
