@@ -1,0 +1,78 @@
+"""ReleaseService: looking at releases and their revisions."""
+
+# ruff: noqa: N802 - the methods' names are the proto's
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from helm_rollback.application import releases
+from helm_rollback.application.ports import Ports
+from helm_rollback.domain.release import ReleaseId
+from helm_rollback.servicer.principal import principal_of
+from helm_rollback.servicer.translate import release_requests, resources
+from helm_rollback.v1 import release_service_pb2 as pb
+from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ReleaseServicer(ReleaseServiceServicer):
+    """Each method translates, calls one use case, and translates back."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def GetRelease(self, request: pb.GetReleaseRequest, context: Context) -> pb.GetReleaseResponse:
+        release_id = ReleaseId.parse(request.release_id)
+        release = await releases.get_release(self._ports, release_id, principal_of(context))
+        return pb.GetReleaseResponse(release=resources.release(release))
+
+    async def ListReleases(self, request: pb.ListReleasesRequest, context: Context) -> pb.ListReleasesResponse:
+        listing = release_requests.list_releases(request)
+        found = await releases.list_releases(
+            self._ports,
+            cluster=listing.cluster,
+            namespace=listing.namespace,
+            status=listing.status,
+            after=listing.after,
+            limit=listing.page_size + 1,  # one more tells whether there is a next page
+            principal=principal_of(context),
+        )
+        page, more = found[: listing.page_size], len(found) > listing.page_size
+        return pb.ListReleasesResponse(
+            releases=[resources.release(release) for release in page],
+            next_page_token=listing.token_after(page[-1].release_id) if more else "",
+        )
+
+    async def ListRevisions(self, request: pb.ListRevisionsRequest, context: Context) -> pb.ListRevisionsResponse:
+        listing = release_requests.list_revisions(request)
+        found = await releases.list_revisions(
+            self._ports,
+            listing.release_id,
+            successful_only=listing.successful_only,
+            before=listing.before,
+            limit=listing.page_size + 1,
+            principal=principal_of(context),
+        )
+        page, more = found[: listing.page_size], len(found) > listing.page_size
+        return pb.ListRevisionsResponse(
+            revisions=[resources.revision(revision) for _, revision in page],
+            next_page_token=listing.token_after(page[-1][0]) if more else "",
+        )
+
+    async def GetRevision(self, request: pb.GetRevisionRequest, context: Context) -> pb.GetRevisionResponse:
+        asked = release_requests.get_revision(request)
+        revision = await releases.get_revision(
+            self._ports,
+            asked.release_id,
+            asked.revision,
+            incarnation=asked.incarnation,
+            principal=principal_of(context),
+        )
+        if not asked.full:
+            return pb.GetRevisionResponse(revision=resources.revision(revision))
+        content = await releases.get_revision_content(self._ports, revision)
+        return pb.GetRevisionResponse(revision=resources.revision(revision, content))

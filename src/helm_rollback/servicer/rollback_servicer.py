@@ -1,0 +1,126 @@
+"""RollbackService: putting releases back, and following what becomes of it."""
+
+# ruff: noqa: N802 - the methods' names are the proto's
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, cast
+
+import grpc
+
+from helm_rollback.application import operations
+from helm_rollback.application.ports import Ports
+from helm_rollback.application.rollback import RollbackCommand, rollback
+from helm_rollback.application.stream_history import StreamItem, stream_history
+from helm_rollback.domain import resume_token
+from helm_rollback.domain.errors import StoreUnavailable
+from helm_rollback.domain.operation import Operation
+from helm_rollback.domain.principal import Principal
+from helm_rollback.servicer.principal import principal_of
+from helm_rollback.servicer.translate import history, resources
+from helm_rollback.servicer.translate import rollback_requests as requests
+from helm_rollback.servicer.waiting import WaitLimit
+from helm_rollback.servicer.writes import Writes
+from helm_rollback.v1 import rollback_service_pb2 as pb
+from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceServicer
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RollbackServicer(RollbackServiceServicer):
+    """Each method translates, calls one use case, and translates back."""
+
+    def __init__(self, ports: Ports, writes: Writes) -> None:
+        self._ports = ports
+        self._writes = writes
+
+    async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
+        limit, wait = WaitLimit.of(context), requests.wait_timeout(request)
+        operation = await self._rolled_back(requests.rollback(request), wait, limit, principal_of(context))
+        return pb.RollbackResponse(operation=resources.operation(operation), resume_token=self._token(operation))
+
+    async def RollbackLastSuccessful(
+        self, request: pb.RollbackLastSuccessfulRequest, context: Context
+    ) -> pb.RollbackLastSuccessfulResponse:
+        limit, wait = WaitLimit.of(context), requests.wait_timeout(request)
+        command = requests.rollback_last_successful(request)
+        operation = await self._rolled_back(command, wait, limit, principal_of(context))
+        return pb.RollbackLastSuccessfulResponse(
+            operation=resources.operation(operation), resume_token=self._token(operation)
+        )
+
+    async def StreamHistory(
+        self, request: pb.StreamHistoryRequest, context: Context
+    ) -> AsyncIterator[pb.StreamHistoryResponse]:
+        asked = requests.stream_history(request, ledger_id=self._ports.ledger_id)
+        await context.send_initial_metadata(())
+        items = stream_history(
+            self._ports,
+            asked.release_id,
+            start=asked.start,
+            end_when_caught_up=request.end_when_caught_up,
+            end_after_operation_id=asked.end_after_operation_id,
+            principal=principal_of(context),
+        )
+        async with aclosing(cast("AsyncGenerator[StreamItem]", items)) as stream:
+            async for item in stream:
+                token = resume_token.encode(self._ports.ledger_id, asked.release_id, item.position)
+                yield history.stream_response(item, token=token)
+
+    async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.GetOperationResponse:
+        operation_id = requests.operation_id(request)
+        operation = await operations.get_operation(self._ports, operation_id, principal_of(context))
+        return pb.GetOperationResponse(operation=resources.operation(operation))
+
+    async def WaitOperation(self, request: pb.WaitOperationRequest, context: Context) -> pb.WaitOperationResponse:
+        limit, wait = WaitLimit.of(context), requests.wait_operation(request)
+        operation = await operations.wait_operation(
+            self._ports, wait.operation_id, timeout=limit.shorten(wait.timeout), principal=principal_of(context)
+        )
+        return pb.WaitOperationResponse(operation=resources.operation(operation))
+
+    async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:
+        listing = requests.list_operations(request)
+        found = await operations.list_operations(
+            self._ports,
+            release_id=listing.release_id,
+            state=listing.state,
+            request_id=listing.request_id,
+            before=listing.before,
+            limit=listing.page_size + 1,  # one more tells whether there is a next page
+            principal=principal_of(context),
+        )
+        page, more = found[: listing.page_size], len(found) > listing.page_size
+        return pb.ListOperationsResponse(
+            operations=[resources.operation(operation) for operation in page],
+            next_page_token=listing.token_after(page[-1].operation_id) if more else "",
+        )
+
+    async def CancelOperation(self, request: pb.CancelOperationRequest, context: Context) -> pb.CancelOperationResponse:
+        operation_id, principal = requests.operation_id(request), principal_of(context)
+        operation = await self._writes.run(
+            operations.cancel_operation(self._ports, operation_id, reason=request.reason, principal=principal)
+        )
+        return pb.CancelOperationResponse(operation=resources.operation(operation))
+
+    async def _rolled_back(
+        self, command: RollbackCommand, wait: timedelta, limit: WaitLimit, principal: Principal
+    ) -> Operation:
+        """The accepted operation, after the wait that the caller asked for."""
+        operation = await self._writes.run(rollback(self._ports, command, principal))
+        left = limit.shorten(wait)
+        if not left or operation.state.is_terminal:
+            return operation
+        try:
+            return await operations.wait_operation(
+                self._ports, operation.operation_id, timeout=left, principal=principal
+            )
+        except StoreUnavailable:
+            return operation  # accepted it is; how it goes on is only unknown for now
+
+    def _token(self, operation: Operation) -> str:
+        """The token that lies just before the operation's first event."""
+        return resume_token.encode(self._ports.ledger_id, operation.release_id, operation.start_sequence)

@@ -1,0 +1,101 @@
+"""Requests of ReleaseService, as what the use cases take. All raise InvalidField."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helm_rollback.application.ports import RevisionPosition
+from helm_rollback.domain.errors import InvalidField
+from helm_rollback.domain.release import ReleaseId, check_dns_label
+from helm_rollback.domain.status import Status
+from helm_rollback.servicer import page_token
+from helm_rollback.servicer.translate import fields
+from helm_rollback.v1 import release_pb2
+from helm_rollback.v1 import release_service_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseListing:
+    cluster: str
+    namespace: str
+    status: Status | None
+    after: str
+    page_size: int
+
+    def token_after(self, release_id: ReleaseId) -> str:
+        """The token of the page behind this release."""
+        return page_token.encode(str(release_id), *_release_filters(self.cluster, self.namespace, self.status))
+
+
+def list_releases(request: pb.ListReleasesRequest) -> ReleaseListing:
+    cluster = _optional_label(request.cluster, field="cluster")
+    namespace = _optional_label(request.namespace, field="namespace")
+    status = fields.choice(request.status, of=Status, proto=release_pb2.Revision.Status.DESCRIPTOR, field="status")
+    return ReleaseListing(
+        cluster=cluster,
+        namespace=namespace,
+        status=status,
+        after=page_token.decode(request.page_token, *_release_filters(cluster, namespace, status)),
+        page_size=page_token.page_size(request.page_size),
+    )
+
+
+def _release_filters(cluster: str, namespace: str, status: Status | None) -> tuple[str, ...]:
+    return ("ListReleases", cluster, namespace, status or "")
+
+
+def _optional_label(text: str, *, field: str) -> str:
+    if text:
+        check_dns_label(text, field=field, what=f"the {field}")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionListing:
+    release_id: ReleaseId
+    successful_only: bool
+    before: RevisionPosition | None
+    page_size: int
+
+    def token_after(self, position: RevisionPosition) -> str:
+        """The token of the page behind this revision."""
+        text = f"{position.incarnation}.{position.revision}.{position.key}"
+        return page_token.encode(text, *_revision_filters(self.release_id, self.successful_only))
+
+
+def list_revisions(request: pb.ListRevisionsRequest) -> RevisionListing:
+    release_id = ReleaseId.parse(request.release_id)
+    token = page_token.decode(request.page_token, *_revision_filters(release_id, request.successful_only))
+    return RevisionListing(
+        release_id=release_id,
+        successful_only=request.successful_only,
+        before=RevisionPosition(*map(int, token.split("."))) if token else None,
+        page_size=page_token.page_size(request.page_size),
+    )
+
+
+def _revision_filters(release_id: ReleaseId, successful_only: bool) -> tuple[str, ...]:
+    return ("ListRevisions", str(release_id), str(successful_only))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneRevision:
+    release_id: ReleaseId
+    revision: int
+    incarnation: int
+    """0: the current one."""
+    full: bool
+
+
+def get_revision(request: pb.GetRevisionRequest) -> OneRevision:
+    release_id = ReleaseId.parse(request.release_id)
+    if request.revision < 1:
+        raise InvalidField("revision", "must be a revision, 1 or higher")
+    if request.view not in pb.GetRevisionRequest.View.values():
+        raise InvalidField("view", f"{request.view} is no value of View that this version knows")
+    return OneRevision(
+        release_id=release_id,
+        revision=request.revision,
+        incarnation=fields.not_negative(request.incarnation, field="incarnation"),
+        full=request.view == pb.GetRevisionRequest.FULL,
+    )
