@@ -20,9 +20,10 @@ _DIED = r"(job|pod) \S+ failed|job failed:|backofflimitexceeded|failed to deploy
 
 TABLE: tuple[tuple[FailureReason, str], ...] = (
     # The fence's own refusals (`fence/refusals.py`) come first: they may stand inside any other text.
-    (_R.EXTERNAL_CHANGE, r"helm-rollback fence: this release record"),
+    (_R.EXTERNAL_CHANGE, r"helm-rollback fence: this release record is not passed"),
     (_R.INTERRUPTED, r"helm-rollback fence: the lease"),
     (_R.CLUSTER_UNREACHABLE, r"helm-rollback fence: the api server"),
+    (_R.INTERNAL, r"helm-rollback fence: "),
     (_R.INTERNAL, r"unknown flag|unknown shorthand flag|requires at least|accepts no arguments|flag needs an argument"),
     (_R.INTERNAL, r"release name is invalid|invalid release name|invalid release revision|could not convert revision"),
     (_R.INTERNAL, r"invalid operation: cannot use|forceconflicts enabled when|description must be \d+ characters"),
