@@ -11,7 +11,8 @@ from functools import partial
 from uuid import uuid4
 
 from helm_rollback.application.drain import first_of
-from helm_rollback.application.execution import Execution, GaveUp, expire
+from helm_rollback.application.execution import Execution
+from helm_rollback.application.journal import GaveUp, expire
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Claim, Ports
 from helm_rollback.domain.errors import StoreUnavailable

@@ -1,0 +1,153 @@
+"""One operation's rows in the ledger, written by the worker that holds it.
+
+Every write asks first whether the claim still is the newest, so that a worker which
+was paused past its lease writes nothing over its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from helm_rollback.application.lease import Lease
+from helm_rollback.application.ports import HelmProcess, Ledger, LedgerTransaction, T
+from helm_rollback.domain.errors import StoreUnavailable
+from helm_rollback.domain.history import OperationTransition
+from helm_rollback.domain.operation import (
+    Applied,
+    Failure,
+    FailureReason,
+    Operation,
+    OperationState,
+    OutcomeEvidence,
+)
+from helm_rollback.domain.revision import Revision
+
+PAUSE = 0.25
+"""Seconds between two tries to reach a ledger, or a cluster, that is away."""
+
+_log = logging.getLogger(__name__)
+
+
+class GaveUp(Exception):
+    """This worker stops here and leaves the operation to its next claim: the lease is lost, or the server drains."""
+
+
+class Journal:
+    """What the ledger says of the operation, and what becomes of it. Every method may raise GaveUp."""
+
+    def __init__(self, ledger: Ledger, lease: Lease, operation: Operation) -> None:
+        self._ledger = ledger
+        self._lease = lease
+        self.operation = operation
+        """As it was last written."""
+
+    async def begin(self) -> bool:
+        """Count an attempt, before Helm is started; False where the operation has ended meanwhile."""
+        if not self._lease.suffices_to_start() and not await self._lease.renew(self._ledger):
+            raise GaveUp
+
+        def change(tx: LedgerTransaction, known: Operation) -> Operation:
+            now = tx.now()
+            if known.state is OperationState.PENDING and now >= known.expire_time:
+                return _expired(known, now)
+            return replace(
+                known, state=OperationState.RUNNING, attempt=known.attempt + 1, start_time=known.start_time or now
+            )
+
+        await self._write(change)
+        return not self.operation.state.is_terminal
+
+    async def succeed(self, result: Revision, evidence: OutcomeEvidence) -> None:
+        """The operation did what it was to do."""
+        await self._write(
+            lambda tx, known: replace(
+                known,
+                state=OperationState.SUCCEEDED,
+                result_revision=result.revision,
+                outcome_evidence=evidence,
+                end_time=tx.now(),
+            )
+        )
+
+    async def fail(self, failure: Failure, evidence: OutcomeEvidence, *, result: Revision | None = None) -> None:
+        """The operation ended otherwise. `result` is the revision that it wrote all the same."""
+        await self._write(
+            lambda tx, known: replace(
+                known,
+                state=OperationState.FAILED,
+                failure=failure,
+                result_revision=result.revision if result is not None else 0,
+                outcome_evidence=evidence if known.attempt else None,
+                end_time=tx.now(),
+            )
+        )
+
+    async def note_process(self, process: HelmProcess) -> None:
+        """Note which process Helm is: it only helps to find one that outlives this process, so it may be lost."""
+        with suppress(StoreUnavailable):
+            await self._ledger.write(lambda tx: tx.save_helm_process(self.operation.operation_id, process))
+
+    async def read_again(self) -> None:
+        """Take in what others did to the operation: it may have been cancelled."""
+        operation_id = self.operation.operation_id
+        known = await self._ledger.read(lambda view: view.operation(operation_id))
+        self.operation = known or self.operation
+
+    async def now(self) -> datetime:
+        """The ledger's clock."""
+        return await self._ledger.read(lambda view: view.now())
+
+    async def durably(self, body: Callable[[LedgerTransaction], T]) -> T:
+        """Write, however long the ledger is away, while the lease holds."""
+        while True:
+            try:
+                return await self._ledger.write(body)
+            except StoreUnavailable as problem:
+                _log.warning("operation %s waits for the ledger: %s", self.operation.operation_id, problem)
+                if not self._lease.holds():
+                    raise GaveUp from problem
+                await asyncio.sleep(PAUSE)
+
+    async def _write(self, change: Callable[[LedgerTransaction, Operation], Operation]) -> None:
+        """Change the operation and tell it; one that has ended stays as it is."""
+
+        def body(tx: LedgerTransaction) -> Operation:
+            tx.lock_release(self.operation.release_id)
+            known = tx.operation(self.operation.operation_id)
+            if known is None or not tx.holds(known.operation_id, token=self._lease.token):
+                raise GaveUp
+            return known if known.state.is_terminal else _stored(tx, change(tx, known))
+
+        self.operation = await self.durably(body)
+
+
+def expire(tx: LedgerTransaction, operation_id: str) -> None:
+    """End an operation that was not begun in its time, whoever holds it."""
+    operation = tx.operation(operation_id)
+    if operation is None:
+        return
+    tx.lock_release(operation.release_id)
+    known = tx.operation(operation_id)
+    now = tx.now()
+    if known is not None and known.state is OperationState.PENDING and now >= known.expire_time:
+        _stored(tx, _expired(known, now))
+
+
+def _expired(operation: Operation, now: datetime) -> Operation:
+    failure = Failure(
+        reason=FailureReason.EXPIRED,
+        message="it was not begun before it expired; nothing was run",
+        applied=Applied.NOT_APPLIED,
+    )
+    return replace(operation, state=OperationState.FAILED, failure=failure, end_time=now)
+
+
+def _stored(tx: LedgerTransaction, operation: Operation) -> Operation:
+    tx.update_operation(operation)
+    tx.append(operation.release_id, OperationTransition(operation=operation))
+    return operation

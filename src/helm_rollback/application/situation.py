@@ -1,0 +1,95 @@
+"""A look at a release on behalf of one operation: what Helm stores, and what of it is the operation's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helm_rollback.application.ports import Cluster, LedgerView, Ports
+from helm_rollback.application.refresh import catch_up
+from helm_rollback.domain.evidence import rollback_hooks
+from helm_rollback.domain.operation import Operation
+from helm_rollback.domain.record import RecordRef
+from helm_rollback.domain.recovery import Evidence, OwnRecord
+from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a look showed."""
+
+    refs: list[RecordRef]
+    """The records that Helm stores now, ascending."""
+    own: Revision | None
+    """The revision that the operation wrote."""
+    base: Revision | None
+    evidence: Evidence
+
+    def ref_of(self, revision: Revision) -> RecordRef | None:
+        """Where that revision's record is stored; None where it is not."""
+        return next((ref for ref in self.refs if ref.revision == revision.revision), None)
+
+
+async def look(ports: Ports, cluster: Cluster, operation: Operation, *, interrupted: bool) -> Situation:
+    """Read the cluster, bring the ledger up to it, and weigh what is there.
+
+    `interrupted`: Helm was started for the operation before, and its end was not seen.
+    Raises ClusterUnreachable, ClusterPermissionDenied.
+    """
+    refs = await cluster.list_release(operation.release_id)
+    await catch_up(ports.ledger, cluster, operation.release_id, refs)
+    return await ports.ledger.read(lambda view: _weigh(view, ports, operation, refs, interrupted=interrupted))
+
+
+def _weigh(
+    view: LedgerView, ports: Ports, operation: Operation, refs: list[RecordRef], *, interrupted: bool
+) -> Situation:
+    base = _revision(view, operation, operation.base_revision)
+    after = _revision(view, operation, operation.base_revision + 1)
+    own = after if after is not None and after.operation_id == operation.operation_id else None
+    return Situation(
+        refs=refs,
+        own=own,
+        base=base,
+        evidence=Evidence(
+            base_unchanged=_base_unchanged(view, operation, base, interrupted=interrupted),
+            own=_own_record(own, refs) if own is not None else None,
+            hooks_may_have_run=interrupted and _has_hooks(view, ports, operation),
+            may_be_own=interrupted and own is None and after is not None and _may_be_own(operation, after),
+        ),
+    )
+
+
+def _revision(view: LedgerView, operation: Operation, number: int) -> Revision | None:
+    return view.revision(operation.release_id, number, incarnation=operation.incarnation)
+
+
+def _base_unchanged(view: LedgerView, operation: Operation, base: Revision | None, *, interrupted: bool) -> bool:
+    """Whether current is the base still. Our own interrupted run may have superseded it already."""
+    release = view.release(operation.release_id)
+    if release is None or base is None or release.incarnation != operation.incarnation:
+        return False
+    if release.current_revision != operation.base_revision:
+        return False
+    return interrupted or base.status is operation.base_status
+
+
+def _own_record(own: Revision, refs: list[RecordRef]) -> OwnRecord:
+    newest = max((ref.revision for ref in refs), default=0)
+    return OwnRecord(
+        status=own.status, seen_deployed=own.successful, stored=own.stored_by_helm, newest=newest == own.revision
+    )
+
+
+def _has_hooks(view: LedgerView, ports: Ports, operation: Operation) -> bool:
+    """Whether a run of the operation runs hooks."""
+    target = _revision(view, operation, operation.target_revision)
+    payload = view.payload(target.payload_digest) if target is not None else None
+    if payload is None or operation.helm_options.disable_hooks:
+        return False
+    return bool(rollback_hooks(ports.decode(payload)))
+
+
+def _may_be_own(operation: Operation, after: Revision) -> bool:
+    """Whether a failed record has our target, but its stamp is overwritten and its first version was not seen."""
+    return after.status is Status.FAILED and after.rollback_target == operation.target_revision
