@@ -72,7 +72,7 @@ class CallLine:
             "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
             "peer": self.peer,
         }
-        log.info("call", extra={"facts": {key: fact for key, fact in facts.items() if fact != ""}})
+        log.info("call", extra={key: fact for key, fact in facts.items() if fact != ""})
 
 
 def _named(request: object, name: str) -> str:

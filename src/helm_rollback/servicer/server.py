@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Final
@@ -84,24 +85,22 @@ class Server:
         for name in ("", *SERVICES):
             await self._health.set(name, status)
 
-    async def drain(self, *, limit: timedelta = timedelta(seconds=10)) -> None:
-        """Say that this server ends, let streams and waits end with it; return when no call is open.
+    async def stop(self, *, limit: timedelta = timedelta(seconds=10)) -> None:
+        """Drain, then close. What is still open after `limit` is cut off."""
+        await self.drain(limit=limit)
+        await self._server.stop(_LAST_WORDS)
+        await self._writes.wait()
 
-        New work is refused with SERVER_DRAINING from here on. Whoever is still there after
-        `limit` is cut off by `stop`.
+    async def drain(self, *, limit: timedelta = timedelta(seconds=10)) -> None:
+        """Say that this server ends, and let streams and waits end; return when no call is open.
+
+        The listener stays: new work is refused with SERVER_DRAINING, and looking goes on.
         """
         await self._health.enter_graceful_shutdown()
         self._ports.drain.start()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(limit.total_seconds()):
                 await self._calls.wait_idle()
-        except TimeoutError:
-            pass
-        await self._writes.wait()
-
-    async def stop(self) -> None:
-        """Close the listener and what is still open."""
-        await self._server.stop(_LAST_WORDS)
         await self._writes.wait()
 
 
