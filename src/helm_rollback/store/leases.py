@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, literal_column, null, or_, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, null, or_, select, text, update
 
 from helm_rollback.application.ports import Claim, HelmProcess
 from helm_rollback.store.mapping import to_operation
@@ -32,6 +32,7 @@ _claim: Final = (
     .values(
         lease_owner=bindparam("owner"),
         lease_expires=bindparam("until"),
+        last_held=func.coalesce(operation.c.lease_expires, operation.c.last_held),  # of the worker before
         fence_token=operation.c.fence_token + 1,
     )
     .returning(operation)
@@ -46,7 +47,7 @@ _holds: Final[Select[Any]] = select(literal_column("1")).select_from(operation).
 _drop: Final = (
     update(operation)
     .where(text(IS_LIVE), operation.c.lease_owner.is_not(None))
-    .values(lease_owner=null(), lease_expires=null())
+    .values(lease_owner=null(), lease_expires=null(), last_held=operation.c.lease_expires)
 )
 
 _save_process: Final = (
@@ -62,7 +63,7 @@ _process: Final = select(operation.c.helm_host, operation.c.helm_pid, operation.
 def claim(connection: Connection, *, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Claim]:
     """Take free operations, oldest first."""
     taken = connection.execute(_claim, {"now": now, "most": limit, "owner": owner, "until": now + lease})
-    claims = [Claim(operation=to_operation(row), token=row.fence_token) for row in taken]
+    claims = [Claim(operation=to_operation(row), token=row.fence_token, last_held=row.last_held) for row in taken]
     return sorted(claims, key=lambda one: one.operation.operation_id)
 
 

@@ -277,6 +277,7 @@ class OperationRow(_Row, table=True):
     helm_options: str = Field(sa_type=Text)
     lease_owner: str | None
     lease_expires: datetime | None
+    last_held: datetime | None
     fence_token: int = Field(sa_type=BigInteger)
     helm_host: str | None
     helm_pid: int | None

@@ -171,6 +171,7 @@ def upgrade() -> None:
         sa.Column("helm_options", sa.Text(), nullable=False),
         sa.Column("lease_owner", sa.String(), nullable=True),
         sa.Column("lease_expires", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_held", sa.DateTime(timezone=True), nullable=True),
         sa.Column("fence_token", sa.BigInteger(), nullable=False),
         sa.Column("helm_host", sa.String(), nullable=True),
         sa.Column("helm_pid", sa.Integer(), nullable=True),
