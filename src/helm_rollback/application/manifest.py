@@ -10,10 +10,20 @@ import yaml
 
 from helm_rollback.application.ports import ServedKind
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SEPARATOR = re.compile(r"^---(?:\s.*)?$", re.MULTILINE)
-_API_VERSION = re.compile(r"^apiVersion:[ \t]*[\"']?([^\s\"'#]+)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
-_KIND = re.compile(r"^kind:[ \t]*[\"']?([^\s\"'#]+)[\"']?[ \t]*(?:#.*)?$", re.MULTILINE)
+_SEPARATOR = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
+_PLAIN_WORD = r"[ \t]*([\"']?)([A-Za-z][\w./-]*)\1[ \t]*(?:#.*)?\r?$"
+_API_VERSION = re.compile(rf"^apiVersion:{_PLAIN_WORD}", re.MULTILINE)
+_KIND = re.compile(rf"^kind:{_PLAIN_WORD}", re.MULTILINE)
+_ITEMS = re.compile(r"^items:", re.MULTILINE)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads as Helm does: what looks like a date is a text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to configure a loader
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def documents(manifest: str) -> list[str]:
@@ -30,28 +40,38 @@ def kinds(manifest: str) -> set[ServedKind]:
     found = set()
     for document in documents(manifest):
         versions, names = _API_VERSION.findall(document), _KIND.findall(document)
-        if len(versions) == len(names) == 1 and names[0] != "List":
-            found.add(ServedKind(versions[0], names[0]))
+        if len(versions) == len(names) == 1 and not _ITEMS.search(document):
+            found.add(ServedKind(versions[0][1], names[0][1]))
         else:
             found |= {ServedKind(str(item["apiVersion"]), str(item["kind"])) for item in objects(document)}
     return found
 
 
 def objects(manifest: str) -> Iterator[dict[str, Any]]:
-    """The objects of a manifest, parsed; the items of a List each by itself. What can not be parsed is left out."""
+    """The objects of a manifest, parsed; the items of a list each by itself. What can not be parsed is left out."""
     for document in documents(manifest):
         try:
-            parsed = yaml.load(document, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
-        except yaml.YAMLError:
+            yield from objects_of(document)
+        except ValueError:
             continue
-        yield from _items(parsed)
+
+
+def objects_of(document: str) -> list[dict[str, Any]]:
+    """The objects of one document. Raises ValueError where it can not be parsed."""
+    try:
+        return list(_items(yaml.load(document, Loader=_Loader)))  # noqa: S506 - a safe loader, in C where there is one
+    except (yaml.YAMLError, RecursionError) as problem:
+        raise ValueError("the document is no YAML") from problem
 
 
 def _items(parsed: Any) -> Iterator[dict[str, Any]]:
+    """What Helm's own reader makes of it: all that has items is a list, and tells its items' kind if they do not."""
     if not isinstance(parsed, dict) or "kind" not in parsed or "apiVersion" not in parsed:
         return
-    if str(parsed["kind"]) == "List" and isinstance(parsed.get("items"), list):
-        for item in parsed["items"]:
-            yield from _items(item)
-    else:
+    items = parsed.get("items")
+    if not isinstance(items, list):
         yield parsed
+        return
+    version, kind = parsed["apiVersion"], str(parsed["kind"]).removesuffix("List")
+    for item in items:
+        yield from _items({"apiVersion": version, "kind": kind} | item if isinstance(item, dict) and kind else item)

@@ -6,6 +6,7 @@ that it was made from, and in what Helm prints.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Set
@@ -16,6 +17,8 @@ import yaml
 from helm_rollback.application import manifest as manifests
 
 MASK = "********"
+UNREADABLE = "# A document that can not be read, and may hold a Secret, is left out.\n"
+_DATA = ("data", "stringData")
 _SHORTEST = 4
 """A shorter text is no secret worth the name, and masking it everywhere would hide everything else."""
 
@@ -26,7 +29,7 @@ def secrets_of(manifest: str) -> frozenset[str]:
         return frozenset()
     found: set[str] = set()
     for item in manifests.objects(manifest):
-        if item.get("kind") == "Secret":
+        if item["kind"] == "Secret":
             found |= _texts(item)
     return frozenset(text for text in found if len(text) >= _SHORTEST)
 
@@ -47,19 +50,26 @@ def masked_manifest(manifest: str) -> str:
 
 
 def _masked_document(document: str, secrets: Set[str]) -> str:
-    items = list(manifests.objects(document))
-    if not any(item.get("kind") == "Secret" for item in items):
+    try:
+        items = manifests.objects_of(document)
+    except ValueError:
+        return UNREADABLE if "Secret" in document else masked_text(document, secrets).lstrip("\n")
+    if not any(item["kind"] == "Secret" for item in items):
         return masked_text(document, secrets).lstrip("\n")
-    return "---\n".join(yaml.safe_dump(_without_data(item), sort_keys=False) for item in items)
+    return "---\n".join(yaml.safe_dump(_without_data(item, secrets), sort_keys=False) for item in items)
 
 
-def _without_data(item: dict[str, Any]) -> dict[str, Any]:
-    if item.get("kind") != "Secret":
-        return item
-    return {
-        key: dict.fromkeys(value, MASK) if key in ("data", "stringData") and isinstance(value, dict) else value
-        for key, value in item.items()
-    }
+def _without_data(item: dict[str, Any], secrets: Set[str]) -> dict[str, Any]:
+    """The object with every secret text masked, and of a Secret all data, also what is too short to be masked elsewhere."""
+    masked = masked_values(item, secrets)
+    if item["kind"] != "Secret":
+        return masked
+    hidden = {key: _hidden(item[key]) for key in _DATA if item.get(key)}
+    return masked | {"kind": "Secret"} | hidden
+
+
+def _hidden(data: Any) -> Any:
+    return dict.fromkeys(data, MASK) if isinstance(data, dict) else MASK
 
 
 def masked_values(values: dict[str, Any], secrets: Set[str]) -> dict[str, Any]:
@@ -80,20 +90,14 @@ def _masked(value: Any, secrets: Set[str]) -> Any:
 
 
 def _texts(secret: dict[str, Any]) -> set[str]:
-    found: set[str] = set()
-    data = secret.get("data")
-    for value in data.values() if isinstance(data, dict) else ():
-        found.add(str(value))
-        decoded = _decoded(str(value))
-        found |= {decoded, *decoded.splitlines()}
-    plain = secret.get("stringData")
-    for value in plain.values() if isinstance(plain, dict) else ():
-        found |= {str(value), *str(value).splitlines()}
-    return {text.strip() for text in found}
+    written = [str(value) for key in _DATA if isinstance(secret.get(key), dict) for value in secret[key].values()]
+    texts = {*written, *(_decoded(text) for text in written)}
+    lines = {line.strip() for text in texts for line in (text, *text.splitlines())}
+    return lines | {json.dumps(line, ensure_ascii=False)[1:-1] for line in lines}  # as errors quote them
 
 
 def _decoded(value: str) -> str:
     try:
-        return b64decode(value, validate=True).decode()
+        return b64decode("".join(value.split()), validate=True).decode()
     except (Base64Error, ValueError):
         return ""

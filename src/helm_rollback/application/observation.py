@@ -11,23 +11,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from helm_rollback.application.ports import LedgerTransaction
+from helm_rollback.application.projection import project, unknown_release
+from helm_rollback.application.proofs import with_proofs
 from helm_rollback.domain import evidence
-from helm_rollback.domain.evidence import Successor, Verdict
 from helm_rollback.domain.history import Cause, RecordRemoval, RevisionTransition
 from helm_rollback.domain.operation import Operation, OperationState, stamped_operation
-from helm_rollback.domain.record import HelmRecord, StoredRecord
+from helm_rollback.domain.record import StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
-from helm_rollback.domain.selection import Evidence
 from helm_rollback.domain.status import Status
-
-FIRST_INCARNATION = 1
 
 
 def adopt(tx: LedgerTransaction, release_id: ReleaseId, records: Sequence[StoredRecord]) -> None:
     """Enter a release that the ledger does not know, with the whole history that Helm stores of it."""
     if tx.lock_release(release_id) is None:
-        tx.add_release(_unknown_release(tx, release_id))
+        tx.add_release(unknown_release(tx, release_id))
     apply_found(tx, release_id, records, cause=Cause.ADOPTED)
 
 
@@ -40,15 +38,15 @@ def apply_found(
         in_order = sorted(records, key=lambda stored: stored.ref.resource_version)
     for stored in in_order:
         _apply(tx, release_id, stored, watched=False, others=records, cause=cause)
-    _project(tx, release_id)
+    project(tx, release_id)
 
 
 def apply_watched(tx: LedgerTransaction, release_id: ReleaseId, stored: StoredRecord) -> None:
     """Apply the next version that the watch told: none was missed since the one before."""
     if tx.lock_release(release_id) is None:
-        tx.add_release(_unknown_release(tx, release_id))
+        tx.add_release(unknown_release(tx, release_id))
     _apply(tx, release_id, stored, watched=True, others=(), cause=Cause.EXTERNAL)
-    _project(tx, release_id)
+    project(tx, release_id)
 
 
 def apply_removal(tx: LedgerTransaction, release_id: ReleaseId, *, revision: int, uid: str) -> None:
@@ -63,7 +61,7 @@ def apply_removal(tx: LedgerTransaction, release_id: ReleaseId, *, revision: int
     tx.append(release_id, RecordRemoval(incarnation=release.incarnation, revision=revision))
     if tx.newest_revision(release_id, incarnation=release.incarnation, stored=True) is None:
         _uninstalled(tx, release)
-    _project(tx, release_id)
+    project(tx, release_id)
 
 
 def _uninstalled(tx: LedgerTransaction, release: Release) -> None:
@@ -134,7 +132,7 @@ def _enter(
 ) -> None:
     """Write down a revision that the ledger has not seen, and archive its payload before anything prunes it."""
     operation = None if cause is Cause.ADOPTED else _author(tx, release.release_id, stored)
-    revision = _with_proofs(tx, _new_revision(tx, release, stored, operation), stored, watched=False, others=others)
+    revision = with_proofs(tx, _new_revision(tx, release, stored, operation), stored, watched=False, others=others)
     tx.add_revision(revision)
     tx.append(release.release_id, _transition(None, revision, operation, Cause.SERVICE if operation else cause))
 
@@ -159,7 +157,7 @@ def _advance(
         resource_version=stored.ref.resource_version,
         update_time=tx.now(),
     )
-    after = _with_proofs(tx, after, stored, watched=watched, others=others)
+    after = with_proofs(tx, after, stored, watched=watched, others=others)
     tx.update_revision(after)
     if after.status is not known.status:
         operation = _mover(tx, known, after)
@@ -215,66 +213,6 @@ def _with_content(tx: LedgerTransaction, revision: Revision, stored: StoredRecor
     )
 
 
-def _with_proofs(
-    tx: LedgerTransaction,
-    revision: Revision,
-    stored: StoredRecord,
-    *,
-    watched: bool,
-    others: Sequence[StoredRecord],
-) -> Revision:
-    """Add what this version proves of the revision's success. A proof is never taken back."""
-    record = stored.record
-    if record is None:
-        return replace(revision, unproven=not revision.successful)
-    if revision.operation_type is not None and revision.rollback_target:
-        completed = evidence.apply_completed(record)
-        revision = replace(revision, apply_completed=revision.apply_completed or completed)
-    if revision.successful:
-        return replace(revision, unproven=False)
-    if record.status is Status.DEPLOYED:
-        return replace(revision, deployed_time=tx.now(), success_evidence=Evidence.LEDGER, unproven=False)
-    if watched:
-        return revision  # its life is watched: what was not seen deployed did not become it
-    match _verdict(tx, revision, record, others):
-        case Verdict.WORKED:
-            proved_time = record.last_deployed or stored.ref.create_time
-            return replace(revision, deployed_time=proved_time, success_evidence=Evidence.HELM_RECORD, unproven=False)
-        case Verdict.NEVER_WORKED:
-            return replace(revision, unproven=False)
-        case Verdict.UNPROVEN:
-            return replace(revision, unproven=True)
-
-
-def _verdict(tx: LedgerTransaction, revision: Revision, record: HelmRecord, others: Sequence[StoredRecord]) -> Verdict:
-    known = tx.revision(revision.release_id, revision.revision, incarnation=revision.incarnation)
-    if known is not None and known.status is Status.FAILED:
-        return Verdict.NEVER_WORKED  # a failed one can become superseded, never deployed
-    statuses = {other.revision: other.status for other in _stored_revisions(tx, revision)}
-    statuses |= {other.ref.revision: other.ref.status for other in others}
-    older_is_deployed = any(
-        status is Status.DEPLOYED for number, status in statuses.items() if number < record.revision
-    )
-    return evidence.verdict(record, older_is_deployed=older_is_deployed, successor=_successor(record, others))
-
-
-def _stored_revisions(tx: LedgerTransaction, revision: Revision) -> list[Revision]:
-    revisions = tx.incarnation_revisions(revision.release_id, incarnation=revision.incarnation)
-    return [other for other in revisions if other.stored_by_helm and other.replaced_time is None]
-
-
-def _successor(record: HelmRecord, others: Sequence[StoredRecord]) -> Successor | None:
-    for other in others:
-        if other.ref.revision == record.revision + 1 and other.record is not None:
-            return Successor(
-                status=other.record.status,
-                description=other.record.description,
-                first_deployed=other.record.first_deployed,
-                deleted=other.record.deleted is not None,
-            )
-    return None
-
-
 def _author(tx: LedgerTransaction, release_id: ReleaseId, stored: StoredRecord) -> Operation | None:
     """The operation whose stamp a new record bears, if it is the record that this operation was to write."""
     if stored.record is None:
@@ -319,45 +257,4 @@ def _transition(
         operation_id=operation.operation_id if operation else "",
         actor=operation.actor if operation else "",
         cause=cause,
-    )
-
-
-def _unknown_release(tx: LedgerTransaction, release_id: ReleaseId) -> Release:
-    return Release(
-        release_id=release_id,
-        incarnation=FIRST_INCARNATION,
-        current_revision=0,
-        status=Status.UNKNOWN,
-        last_successful_revision=0,
-        chart_name="",
-        chart_version="",
-        app_version="",
-        active_operation_id="",
-        last_sequence=0,
-        update_time=tx.now(),
-    )
-
-
-def _project(tx: LedgerTransaction, release_id: ReleaseId) -> None:
-    """Bring the release's own row in line with its revisions."""
-    release = tx.lock_release(release_id)
-    assert release is not None
-    incarnation = release.incarnation
-    current = tx.newest_revision(release_id, incarnation=incarnation, stored=True) or tx.newest_revision(
-        release_id, incarnation=incarnation, stored=False
-    )
-    if current is None:
-        return
-    successful = tx.newest_successful(release_id, incarnation=incarnation)
-    tx.update_release(
-        replace(
-            release,
-            current_revision=current.revision,
-            status=current.status,
-            last_successful_revision=successful.revision if successful else 0,
-            chart_name=current.chart_name,
-            chart_version=current.chart_version,
-            app_version=current.app_version,
-            update_time=tx.now(),
-        )
     )

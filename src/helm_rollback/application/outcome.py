@@ -47,8 +47,10 @@ class Run:
 
     @property
     def wrote_objects(self) -> bool:
-        """Whether any object but release records was written."""
-        return any(_RECORD_PATH not in written.path and written.path[-8:] != "/secrets" for written in self.touched)
+        """Whether any object but the release records was written. One POST of a Secret made our own record."""
+        secrets = [written for written in self.touched if written.path.endswith("/secrets")]
+        others = [written for written in self.touched if _RECORD_PATH not in written.path and written not in secrets]
+        return bool(others) or len(secrets) > 1
 
 
 def failure_without_record(run: Run) -> Failure:
@@ -83,7 +85,8 @@ def _applied(own: Revision, run: Run, reason: FailureReason, *, base_superseded:
     if own.status is Status.FAILED:
         return Applied.PARTLY if run.wrote_objects else Applied.NOT_APPLIED
     if reason is FailureReason.HOOK_FAILED:
-        return Applied.NOT_APPLIED  # no post-rollback hook had begun, so it was one before the apply
+        # No hook that runs only after the apply had begun. None: one that runs before and after had.
+        return Applied.NOT_APPLIED if own.apply_completed is False else Applied.UNKNOWN
     if base_superseded:
         return Applied.APPLIED  # superseding comes after apply, wait and hooks
     return Applied.UNKNOWN if run.wrote_objects else Applied.NOT_APPLIED
