@@ -15,7 +15,6 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._bad: BadRequest | None = None
         self._whole: list[tuple[Request, bytes]] = []
-        self._head_size = 0
         self._reset()
 
     @property
@@ -27,18 +26,14 @@ class RequestReader:
         """The requests that became whole. Raises BadRequest; then the connection must end."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as problem:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as problem:
             # An upgrade raises too, after its head was checked, and refused with better words.
             raise self._bad or BadRequest(400, "this is not HTTP/1.1 as it should be") from problem
-        if self._bad is None and self._request is None:
-            self._head_size += len(data)
-            if self._head_size > HEAD_MAX:
-                self._bad = BadRequest(400, "the head is too large")
+        if self._began and self._request is None:
+            self._grow_head(len(data))  # the parser keeps an unfinished header to itself
         if self._bad is not None:
             raise self._bad
         whole, self._whole = self._whole, []
-        if whole and not self._began:
-            self._head_size = 0
         return whole
 
     def _reset(self) -> None:
@@ -49,6 +44,11 @@ class RequestReader:
         self._body = bytearray()
         self._head_size = 0
 
+    def _grow_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > HEAD_MAX:
+            self._bad = self._bad or BadRequest(400, "the head is too large")
+
     # What httptools calls.
 
     def on_message_begin(self) -> None:
@@ -57,12 +57,16 @@ class RequestReader:
 
     def on_url(self, url: bytes) -> None:
         self._target += url
+        self._grow_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._request is None:  # trailers are dropped
             self._headers.append((name, value))
+            self._grow_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
+        if self._bad is not None:
+            return
         try:
             self._request = check_head(
                 self._parser.get_method().decode("latin-1"),
@@ -72,7 +76,7 @@ class RequestReader:
                 authorization=self._authorization,
             )
         except BadRequest as bad:
-            self._bad = self._bad or bad
+            self._bad = bad
 
     def on_body(self, body: bytes) -> None:
         if len(self._body) + len(body) > BODY_MAX:

@@ -61,7 +61,7 @@ def test_a_plain_rollback_names_everything() -> None:
         ("server_side_apply", ServerSideApply.DISABLED, "--server-side=false"),
     ],
 )
-def test_each_option_has_its_flag(option: str, value: object, flag: str) -> None:
+def test_each_option_has_its_flag(option: str, value: Any, flag: str) -> None:
     assert flag in argv(**{option: value})
     assert flag not in argv()
 
