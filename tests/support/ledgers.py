@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from helm_rollback.store import SqlLedger
+from sqlalchemy import Connection
 from support.samples import Clock
+
+from helm_rollback.store import SqlLedger
+from helm_rollback.store.dialect import writing_engine
 
 
 def sqlite_url(folder: Path) -> str:
@@ -22,3 +26,24 @@ def opened(url: str, clock: Clock | None = None) -> Iterator[SqlLedger]:
         yield ledger
     finally:
         ledger.close()
+
+
+@dataclass(frozen=True)
+class SqliteDatabase:
+    """Where a test's ledger lives, and a way past the ledger to its tables."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    @contextmanager
+    def raw(self) -> Iterator[Connection]:
+        """A transaction of somebody who types SQL by hand, on a connection such as the ledger's own."""
+        engine = writing_engine(self.path)
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()

@@ -6,7 +6,7 @@ what another engine needs differently is all in `dialect.py`.
 
 from helm_rollback.store.errors import LedgerBehind, LedgerInUse, LedgerRuleBroken, LedgerTooNew, LedgerUnusable
 from helm_rollback.store.ledger import SqlLedger
-from helm_rollback.store.migrate import Migrations, migrate, schema_version
+from helm_rollback.store.schema import Migrations, migrate, schema_version
 
 __all__ = [
     "LedgerBehind",

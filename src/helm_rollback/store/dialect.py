@@ -181,6 +181,8 @@ _CORRUPT: Final = {"SQLITE_CORRUPT": "its database file is damaged", "SQLITE_NOT
 def translated(error: DBAPIError) -> Exception:
     """The domain's error for a database's; SQL and driver texts stay in the cause, for the log."""
     code = _code(error)
+    if "Could not decode" in str(error.orig):  # the driver's own words; SQLite has no code for it
+        return LedgerCorrupt("a stored text is damaged")
     if code in _CORRUPT:
         return LedgerCorrupt(_CORRUPT[code])
     if code == "SQLITE_CONSTRAINT":
