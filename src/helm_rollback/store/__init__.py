@@ -1,12 +1,12 @@
 """The ledger on SQLModel: every revision, transition and operation, append-only.
 
-`SqlLedger` implements the port `Ledger`. SQLite so far, one process a database;
-what another engine needs differently is all in `dialect.py`.
+`SqlLedger` implements the port `Ledger`; `store.migrate` brings its tables up to
+date. SQLite so far, one process a database; what another engine needs differently
+is all in `dialect.py`.
 """
 
 from helm_rollback.store.errors import LedgerBehind, LedgerInUse, LedgerRuleBroken, LedgerTooNew, LedgerUnusable
 from helm_rollback.store.ledger import SqlLedger
-from helm_rollback.store.schema import Migrations, migrate, schema_version
 
 __all__ = [
     "LedgerBehind",
@@ -14,8 +14,5 @@ __all__ = [
     "LedgerRuleBroken",
     "LedgerTooNew",
     "LedgerUnusable",
-    "Migrations",
     "SqlLedger",
-    "migrate",
-    "schema_version",
 ]

@@ -23,8 +23,8 @@ from sqlalchemy.exc import DBAPIError
 
 from helm_rollback.application.ports import LedgerTransaction, LedgerView, Wakeup
 from helm_rollback.domain.release import ReleaseId
-from helm_rollback.store import dialect, leases, schema
-from helm_rollback.store.schema import Migrations
+from helm_rollback.store import dialect, leases, migrate
+from helm_rollback.store.migrate import Migrations
 from helm_rollback.store.tables import ledger
 from helm_rollback.store.transaction import Transaction
 from helm_rollback.store.view import View
@@ -151,7 +151,7 @@ def _prepared(database: Path, migrations: Migrations) -> str:
     engine: Engine = dialect.writing_engine(database)
     try:
         with engine.begin() as connection:
-            schema.prepare(connection, migrations)
+            migrate.prepare(connection, migrations)
             leases.drop_all(connection)
             return str(connection.execute(select(ledger.c.ledger_id)).scalar_one())
     finally:

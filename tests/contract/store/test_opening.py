@@ -18,18 +18,9 @@ from sqlalchemy import create_engine
 from support.ledgers import SqliteDatabase, opened
 from support.samples import SHOP, Clock, a_release, a_transition
 
-from helm_rollback.store import (
-    LedgerBehind,
-    LedgerInUse,
-    LedgerTooNew,
-    LedgerUnusable,
-    Migrations,
-    SqlLedger,
-    migrate,
-    schema_version,
-)
+from helm_rollback.store import LedgerBehind, LedgerInUse, LedgerTooNew, LedgerUnusable, SqlLedger
 from helm_rollback.store.dialect import has_wal_reset_bug
-from helm_rollback.store.schema import MIGRATIONS, VERSIONS
+from helm_rollback.store.migrate import MIGRATIONS, VERSIONS, Migrations, migrate, schema_version
 from helm_rollback.store.tables import metadata
 
 WRITE_AND_WAIT = """
@@ -249,7 +240,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(
         raise RuntimeError("cut off")
 
     with monkeypatch.context() as patched:
-        patched.setattr("helm_rollback.store.schema.ensure_triggers", broken)
+        patched.setattr("helm_rollback.store.migrate.ensure_triggers", broken)
         with pytest.raises(RuntimeError, match="cut off"):
             migrate(database.url)
 
