@@ -20,6 +20,7 @@ from pathlib import Path
 from helm_rollback.application.ports import HelmExit, HelmProcess
 from helm_rollback.domain.errors import HelmUnavailable
 from helm_rollback.domain.helm_options import HelmOptions
+from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.helm.argv import rollback_argv
 from helm_rollback.helm.environment import PrivateFolder, private_folder, write_private
@@ -63,6 +64,11 @@ class HelmCommand:
         """Whether its `rollback` has --description (Helm ≥ 4.3)."""
         return self._helm.version.writes_stamp
 
+    def check_available(self) -> None:
+        """Raise HelmUnavailable where the program has gone since the service started."""
+        if not os.access(self._helm.program, os.X_OK):
+            raise HelmUnavailable(f"{self._helm.program} is not there any more, or can not be run")
+
     async def rollback(
         self,
         release_id: ReleaseId,
@@ -98,6 +104,10 @@ class HelmCommand:
         returncode = process.returncode if process.returncode is not None else -signal.SIGKILL
         reason = classify(output, returncode, timed_out=timed_out)
         return HelmExit(returncode=returncode, output=output, reason=reason, timed_out=timed_out)
+
+    def reason_of(self, text: str) -> FailureReason:
+        """What an error text of Helm's means, also where Helm left it in a record."""
+        return classify(text, 1)
 
     async def end_orphan(self, process: HelmProcess) -> None:
         """Kill a Helm that an earlier process of this service left running on this host.
