@@ -8,7 +8,8 @@ worked: then a person decides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from helm_rollback.domain.errors import AlreadyRolledBack, CurrentIsSuccessful, NoSuccessfulRevision, SuccessUnproven
@@ -17,6 +18,7 @@ from helm_rollback.domain.revision import Mark, Revision
 from helm_rollback.domain.selection import SKIPPED_SHOWN, Evidence, Selection, SkippedRevision, SkipReason
 
 _SKIPPED_IN_ERROR = 20
+_LAST_WORDS_MAX = 200
 
 
 def check_leaving_is_meant(current: Revision) -> None:
@@ -25,7 +27,7 @@ def check_leaving_is_meant(current: Revision) -> None:
     Asked only where the caller did not name the revision that it wants to leave: a
     blind retry must never walk further back.
     """
-    if not current.successful or current.status.is_uninstalled:
+    if not _works(current):
         return
     if current.operation_type is OperationType.ROLLBACK:
         raise AlreadyRolledBack(current.release_id, current.revision)
@@ -68,6 +70,11 @@ def _worked(revision: Revision) -> bool:
     return revision.successful or revision.mark is Mark.GOOD
 
 
+def _works(current: Revision) -> bool:
+    """Whether there is nothing to repair: current worked, and was not removed."""
+    return _worked(current) and not current.status.is_uninstalled
+
+
 def _evidence(revision: Revision) -> Evidence | None:
     return revision.success_evidence if revision.successful else Evidence.MARKED
 
@@ -78,13 +85,13 @@ class _Rules:
     life_begin: int
     """The first revision of this life."""
     left_by: dict[int, int]
-    """Each revision that was rolled back from, with the newest revision that did it."""
+    """Each revision that was rolled back from, with one that did it."""
 
     @classmethod
     def of(cls, revisions: Sequence[Revision], current: Revision) -> _Rules:
         numbered = [revision for revision in revisions if revision.replaced_time is None]
-        life_begin = _life_begin(numbered)
-        return cls(current, life_begin, _rolled_back_from(numbered, life_begin))
+        life_begin = _life_begin([revision for revision in numbered if revision.revision <= current.revision])
+        return cls(current, life_begin, _rolled_back_from(numbered, _restored(numbered, life_begin)))
 
     def obstacle(self, candidate: Revision) -> tuple[SkipReason, str] | None:
         """Why `candidate` is not eligible; None where it is."""
@@ -92,16 +99,16 @@ class _Rules:
         if candidate.replaced_time is not None:
             return SkipReason.REPLACED, f"Helm used the number {number} again"
         if number > current.revision:
-            return SkipReason.NOT_SUCCESSFUL, f"newer than current, {current.revision}"
+            return SkipReason.REPLACED, "Helm no longer stores it, and its next revision takes the number"
         if number == current.revision and not current.status.is_uninstalled:
             return SkipReason.CURRENT, "the revision to leave"
         if number < self.life_begin:
             return SkipReason.BEFORE_BOUNDARY, f"the release was installed anew with revision {self.life_begin}"
         if not _worked(candidate) and not candidate.unproven:
-            return SkipReason.NOT_SUCCESSFUL, f"never seen deployed: {candidate.description or candidate.status}"
+            return SkipReason.NOT_SUCCESSFUL, f"it never worked: {_last_words(candidate)}"
         if number in self.left_by:
             return SkipReason.ROLLED_BACK_FROM, f"revision {self.left_by[number]} rolled it back"
-        if current.successful and not current.status.is_uninstalled and candidate.same_content(current):
+        if _works(current) and candidate.same_content(current):
             return SkipReason.SAME_CONTENT, f"has the content of current, {current.revision}"
         if candidate.mark is Mark.BAD:
             return SkipReason.MARKED_BAD, "marked BAD"
@@ -122,29 +129,46 @@ def _life_begin(revisions: Sequence[Revision]) -> int:
     return begin
 
 
-def _rolled_back_from(revisions: Sequence[Revision], life_begin: int) -> dict[int, int]:
-    left_by: dict[int, int] = {}
+def _restored(revisions: Sequence[Revision], life_begin: int) -> dict[int, int]:
+    """Each revision that went back to an older one, with that one.
+
+    That is a rollback, or an upgrade that worked and brought the content of a revision
+    that had worked in this life: of several, the newest.
+    """
+    restored: dict[int, int] = {}
+    newest_with: dict[tuple[str, ...], int] = {}
     for revision in revisions:
-        target = _restored_by(revision, revisions, life_begin)
-        if not target:
-            continue
-        base = max((other.revision for other in revisions if other.revision < revision.revision), default=0)
-        if base != target:
-            left_by[base] = revision.revision
-        if revision.successful or revision.apply_completed:
-            left_by |= dict.fromkeys(range(target + 1, revision.revision), revision.revision)
+        number = revision.revision
+        alike = max((newest_with.get(content, 0) for content in revision.contents), default=0)
+        if revision.operation_type is OperationType.ROLLBACK:
+            # A failed one of Helm < 4.3 does not tell its target. Itself as target: it left its base, no more is known.
+            restored[number] = revision.rollback_target or alike or number
+        elif revision.operation_type is OperationType.UPGRADE and _worked(revision) and alike:
+            restored[number] = alike
+        if number >= life_begin and _worked(revision):
+            newest_with |= dict.fromkeys(revision.contents, number)
+    return restored
+
+
+def _rolled_back_from(revisions: Sequence[Revision], restored: Mapping[int, int]) -> dict[int, int]:
+    """Each revision that was rolled back from, with one that did it.
+
+    A rollback leaves the revision before it, which is always what Helm had as current.
+    One whose apply completed leaves everything between its target and itself.
+    """
+    left_by: dict[int, int] = {}
+    reach, by = sys.maxsize, 0  # how far back the completed ones newer than the revision in hand went
+    for revision in reversed(revisions):
+        number = revision.revision
+        if number > reach:
+            left_by[number] = by
+        if restored.get(number + 1, number) != number:
+            left_by[number] = number + 1
+        if number in restored and (_worked(revision) or revision.apply_completed):
+            reach, by = min((reach, by), (restored[number], number))
     return left_by
 
 
-def _restored_by(revision: Revision, revisions: Sequence[Revision], life_begin: int) -> int:
-    """The revision whose content `revision` brought back, as a rollback or as an upgrade to old content."""
-    if revision.operation_type is OperationType.ROLLBACK:
-        return revision.rollback_target
-    if revision.operation_type is not OperationType.UPGRADE or not revision.successful:
-        return 0
-    earlier = [
-        other.revision
-        for other in revisions
-        if life_begin <= other.revision < revision.revision and other.successful and other.same_content(revision)
-    ]
-    return max(earlier, default=0)
+def _last_words(revision: Revision) -> str:
+    """The first line of its description, or its status where it has none."""
+    return (revision.description.splitlines() or [revision.status])[0][:_LAST_WORDS_MAX]

@@ -74,9 +74,13 @@ class Revision:
         """Whether it worked once, whatever Helm called it later."""
         return self.deployed_time is not None
 
+    @property
+    def contents(self) -> frozenset[tuple[str, ...]]:
+        """What it tells the cluster, named in two ways: by manifest and hooks, and by chart and values."""
+        by_manifest = (self.manifest_digest,)
+        by_chart = (self.chart_name, self.chart_version, self.values_digest)
+        return frozenset(name for name in (by_manifest, by_chart) if name[-1])
+
     def same_content(self, other: Revision) -> bool:
-        """Whether both tell the cluster the same: equal manifests and hooks, or equal chart and values."""
-        if self.manifest_digest and self.manifest_digest == other.manifest_digest:
-            return True
-        chart = (self.chart_name, self.chart_version, self.values_digest)
-        return bool(self.values_digest) and chart == (other.chart_name, other.chart_version, other.values_digest)
+        """Whether both tell the cluster the same, by either name. What could not be read is like nothing."""
+        return not self.contents.isdisjoint(other.contents)
