@@ -25,7 +25,7 @@ from helm_rollback.helm.version import find_helm
 from helm_rollback.v1.history_pb2 import HistoryEvent
 from helm_rollback.v1.release_pb2 import Operation, Revision
 from helm_rollback.v1.rollback_service_pb2 import RollbackRequest, StreamHistoryRequest, WaitOperationRequest
-from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceAsyncStub, RollbackServiceStub
+from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
 
 WAIT = Duration(seconds=60)
 
@@ -94,7 +94,7 @@ class Service:
     """The service, as a client sees it."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub: RollbackServiceAsyncStub = RollbackServiceStub(channel)
+        self._stub = RollbackServiceStub(channel)
 
     async def rollback(self, release: str, target: int) -> float:
         """Seconds until a Rollback with wait_timeout answers."""
