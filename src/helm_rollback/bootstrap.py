@@ -15,8 +15,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
 from helm_rollback.application.drain import Drain
@@ -24,8 +24,9 @@ from helm_rollback.application.ids import uuid7
 from helm_rollback.application.observer import Observer
 from helm_rollback.application.ports import Ports
 from helm_rollback.application.worker import Worker
+from helm_rollback.cluster.kubeconfig import ClusterSettingsError
 from helm_rollback.cluster.reader import KubernetesCluster, connect
-from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable
 from helm_rollback.fence.gate import FenceGate
 from helm_rollback.fence.upstream import Upstream
 from helm_rollback.helm.process import HelmCommand
@@ -34,6 +35,7 @@ from helm_rollback.helm.version import find_helm
 from helm_rollback.servicer.server import Server
 from helm_rollback.settings import Settings
 from helm_rollback.store import SqlLedger
+from helm_rollback.store.errors import LedgerUnusable
 
 _log = logging.getLogger(__name__)
 
@@ -43,17 +45,31 @@ class StartRefused(Exception):
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, then drain: no new work, streams told, Helm ends. The exit code."""
+    """Serve until SIGTERM or SIGINT, then drain: no new work, streams told, Helm ends. The exit code.
+
+    Raises StartRefused, with nothing left behind.
+    """
     drain = Drain()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain.start)
     async with _ports(settings, drain) as ports, _background(settings, ports), AsyncExitStack() as serving:
         server = Server(ports, max_streams=settings.max_streams)
-        address = await server.start(settings.grpc)
+        with _or_refuse():
+            address = await server.start(settings.grpc)
         serving.push_async_callback(server.stop)
         _say_ready(address)
         await drain.wait()
+        await server.drain()
     return 0
+
+
+@contextmanager
+def _or_refuse() -> Iterator[None]:
+    """Whatever makes a start impossible is told in a sentence, not in a stack."""
+    try:
+        yield
+    except (HelmUnavailable, ClusterSettingsError, LedgerUnusable, OSError) as problem:
+        raise StartRefused(str(problem)) from problem
 
 
 def _say_ready(address: str) -> None:
@@ -64,12 +80,13 @@ def _say_ready(address: str) -> None:
 @asynccontextmanager
 async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
     """Everything the use cases reach, open."""
-    helm = await find_helm(settings.helm)
-    clusters = {
-        name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
-        for name, cluster in settings.clusters.items()
-    }
-    ledger = SqlLedger.open(settings.database, clock=_utc_now)
+    with _or_refuse():
+        helm = await find_helm(settings.helm)
+        clusters = {
+            name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
+            for name, cluster in settings.clusters.items()
+        }
+        ledger = SqlLedger.open(settings.database, clock=_utc_now)
     try:
         await _check_distinct(clusters)
         yield Ports(

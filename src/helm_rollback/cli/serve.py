@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -37,11 +37,16 @@ def serve(
 
     import asyncio
 
+    from helm_rollback.bootstrap import StartRefused
     from helm_rollback.bootstrap import serve as serve_with
     from helm_rollback.cli.log_lines import log_as_json
 
     log_as_json()
-    raise typer.Exit(asyncio.run(serve_with(settings)))
+    try:
+        code = asyncio.run(serve_with(settings))
+    except StartRefused as refused:
+        _fail(str(refused), code=1)
+    raise typer.Exit(code)
 
 
 def migrate(*, config: ConfigOption = None, database: DatabaseOption = None) -> None:
@@ -74,6 +79,6 @@ def _settings(flags: dict[str, Any], config: Path | None) -> Any:
         _fail(str(error), code=2)
 
 
-def _fail(message: str, *, code: int) -> Any:
+def _fail(message: str, *, code: int) -> NoReturn:
     sys.stderr.write(f"{message}\n")
     raise typer.Exit(code)
