@@ -31,7 +31,8 @@ tools: ## Build the pinned Go programs (helm, etcd, kube-apiserver, ...) into .t
 ##@ Run
 
 .PHONY: demo
-demo: venv tools ## Break a real Helm release and watch it being put back
+demo: venv ## Break a real Helm release and watch it being put back
+	@$(PYTHON) tools/build.py helm etcd kube-apiserver
 	@$(PY) tools/demo.py $(ARGS)
 
 .PHONY: cluster
