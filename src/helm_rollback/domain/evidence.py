@@ -38,17 +38,18 @@ class Successor:
 _ONLY_WRITTEN_ON_SUCCESS = ("Install complete", "Upgrade complete")
 _NEVER_FINISHED = ("Preparing upgrade", "Initial install underway")
 _OVERWRITTEN = ("Deletion in progress (or silently failed)", "Uninstallation complete", "superseded by new release")
-_FAILED_TEXT = re.compile(r'(Upgrade|Release|Rollback) ".*" failed: ', re.DOTALL)
+_FAILED_TEXT = re.compile(r'(Upgrade|Release|Rollback) "[^"]*" failed:')
 _UNLOCKED_TEXT = "Release unlocked from stale '"
-_ROLLBACK_TEXT = re.compile(r"Rollback to ([1-9][0-9]*)")
-_STAMPED_ROLLBACK = re.compile(r"\[[^\]]*\] Rollback to ([1-9][0-9]*)")
+# Helm's own text, or our stamp (`operation.py`). Ten digits are more than any revision has.
+_ROLLBACK_TEXT = re.compile(r"Rollback to ([1-9][0-9]{0,9})")
+_STAMPED_ROLLBACK = re.compile(r"\[[0-9a-f-]{36}\] Rollback to ([1-9][0-9]{0,9})(: .*)?")
 
 
 def rollback_target(record: HelmRecord) -> int:
     """The revision that a rollback restored; 0 where the record is no rollback, or does not tell."""
     if record.rollback_target:
         return record.rollback_target
-    match = _ROLLBACK_TEXT.fullmatch(record.description) or _STAMPED_ROLLBACK.match(record.description)
+    match = _ROLLBACK_TEXT.fullmatch(record.description) or _STAMPED_ROLLBACK.fullmatch(record.description)
     return int(match[1]) if match else 0
 
 
@@ -56,15 +57,16 @@ def operation_type(record: HelmRecord) -> OperationType:
     """What made the revision.
 
     Only an install sets first and last deployment to one moment; the others copy
-    the first from their predecessor.
+    the first from their predecessor. `Release "NAME" failed:` is the text of a failed
+    install, and of a rollback whose wait failed; a failed upgrade says `Upgrade`.
     """
     if rollback_target(record) or record.status is Status.PENDING_ROLLBACK:
         return OperationType.ROLLBACK
-    if record.description.startswith('Rollback "'):
-        return OperationType.ROLLBACK
-    if record.first_deployed is not None and record.first_deployed == record.last_deployed:
+    if record.revision == 1 or (record.first_deployed is not None and record.first_deployed == record.last_deployed):
         return OperationType.INSTALL
-    return OperationType.UPGRADE if record.revision > 1 else OperationType.INSTALL
+    if record.description.startswith(('Rollback "', 'Release "')):
+        return OperationType.ROLLBACK
+    return OperationType.UPGRADE
 
 
 def verdict(record: HelmRecord, *, older_is_deployed: bool, successor: Successor | None) -> Verdict:
@@ -87,12 +89,12 @@ def _superseded(record: HelmRecord, *, older_is_deployed: bool, successor: Succe
     text = record.description
     if record.deleted is not None or text in _OVERWRITTEN:
         return Verdict.UNPROVEN
-    if text in _ONLY_WRITTEN_ON_SUCCESS:
-        return Verdict.WORKED
     if text in _NEVER_FINISHED or _FAILED_TEXT.match(text) or text.startswith(_UNLOCKED_TEXT):
         return Verdict.NEVER_WORKED
     if operation_type(record) is OperationType.ROLLBACK:
         return _superseded_rollback(record, older_is_deployed=older_is_deployed, successor=successor)
+    if text in _ONLY_WRITTEN_ON_SUCCESS:
+        return Verdict.WORKED
     if successor is not None and successor.first_deployed != record.first_deployed:
         return Verdict.UNPROVEN  # an uninstall came between, and may have written the text
     return Verdict.WORKED  # a text of the user's own is stored with success only
@@ -113,10 +115,15 @@ def _superseded_rollback(record: HelmRecord, *, older_is_deployed: bool, success
 
 
 def _may_have_superseded_a_failure(successor: Successor) -> bool:
-    """Only a rollback that fails while applying supersedes what is not deployed, and only its predecessor."""
+    """Only a rollback that fails while applying supersedes what is not deployed, and only its predecessor.
+
+    A failed successor without Helm's text of a failure was pending until somebody, such as
+    this service, set it failed: then it tells as little as a pending one.
+    """
     text = successor.description
     return (
         text.startswith('Rollback "')
+        or (successor.status is Status.FAILED and not _FAILED_TEXT.match(text))
         or successor.status in (Status.PENDING_ROLLBACK, Status.UNKNOWN)
         or successor.deleted
         or text in _OVERWRITTEN
@@ -128,14 +135,16 @@ def apply_completed(record: HelmRecord) -> bool | None:
     """Of a rollback: whether the target's manifest was applied in full; None where the record leaves it open."""
     if record.status is Status.DEPLOYED:
         return True
-    if record.description.startswith('Release "') and record.status is Status.FAILED:
+    if record.description.startswith('Release "'):
         return True  # only a wait that failed writes this text (rollback.go)
     if record.description.startswith('Rollback "'):
         return False
     post = [hook for hook in rollback_hooks(record) if "post-rollback" in hook.events and _ran_in(hook, record)]
-    if post:
+    if any("pre-rollback" not in hook.events for hook in post):
         return True  # post-rollback hooks run after the apply
-    return False if record.status in (Status.PENDING_ROLLBACK, Status.FAILED) else None
+    if post or record.status not in (Status.PENDING_ROLLBACK, Status.FAILED):
+        return None  # a hook of both events may have run for the first only
+    return False
 
 
 def rollback_hooks(record: HelmRecord) -> list[Hook]:
