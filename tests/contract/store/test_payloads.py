@@ -61,6 +61,15 @@ async def test_helms_base64_is_not_stored(database: SqliteDatabase) -> None:
     assert row.plain_digest == sha256(row.body).hexdigest()
 
 
+async def test_base64_of_anything_else_is_stored_as_it_is(database: SqliteDatabase) -> None:
+    payload = b64encode(b"base64, but of no gzip")
+    with opened(database.url) as ledger:
+        await ledger.write(lambda tx: tx.archive(payload))
+
+    with database.raw() as connection:
+        assert tuple(connection.exec_driver_sql("SELECT encoding, body FROM payload").one()) == ("plain", payload)
+
+
 async def test_an_unknown_digest_is_none(ledger: Ledger) -> None:
     assert await ledger.read(lambda view: view.payload("0" * 64)) is None
 
