@@ -25,10 +25,7 @@ class Status(StrEnum):
     @classmethod
     def from_helm(cls, word: str) -> Status:
         """The status that Helm writes as `word`; UNKNOWN for a word Helm does not have."""
-        try:
-            return cls(word.upper().replace("-", "_"))
-        except ValueError:
-            return cls.UNKNOWN
+        return _BY_HELM_WORD.get(word, cls.UNKNOWN)
 
     @property
     def helm_word(self) -> str:
@@ -46,4 +43,5 @@ class Status(StrEnum):
         return self in (Status.UNINSTALLED, Status.UNINSTALLING)
 
 
+_BY_HELM_WORD = {status.helm_word: status for status in Status}
 _PENDING = frozenset({Status.PENDING_INSTALL, Status.PENDING_UPGRADE, Status.PENDING_ROLLBACK})
