@@ -67,7 +67,7 @@ def next_step(found: Evidence) -> Step:
 def _with_own_record(found: Evidence, own: OwnRecord) -> Step:
     if own.status is Status.DEPLOYED or own.seen_deployed:
         return Step.SUCCEEDED
-    if own.status is Status.FAILED and own.stored:
+    if own.status is Status.FAILED:
         return Step.FAILED
     if not own.status.is_pending:
         return Step.OUTCOME_UNKNOWN
