@@ -10,7 +10,7 @@ from contextlib import suppress
 from helm_rollback.application.ports import RecordWrite, TouchedObject
 from helm_rollback.fence.link import Link
 from helm_rollback.fence.record_write import Unreadable, record_write
-from helm_rollback.fence.refusals import LEASE_LOST, RECORD_UNREADABLE, RECORDS_AT_ONCE, record_refused
+from helm_rollback.fence.refusals import RECORD_UNREADABLE, RECORDS_AT_ONCE, record_refused
 from helm_rollback.fence.request import Request
 from helm_rollback.fence.upstream import Upstream
 
@@ -71,7 +71,7 @@ class Passage:
 
     def note_refused(self, record: RecordWrite | None, why: str) -> None:
         """Remember a refusal, and say it once in the log: Helm's own text may be lost."""
-        _log.warning("write refused", extra={"refusal": why, "lease": why != LEASE_LOST})
+        _log.warning("write refused", extra={"refusal": why})
         if record is not None:
             self._refused.append(record)
 
