@@ -10,7 +10,7 @@ import yaml
 
 from helm_rollback.application.ports import ServedKind
 
-_SEPARATOR = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
+_SEPARATOR = re.compile(r"^---[ \t]*(?=\s|\Z)", re.MULTILINE)
 _PLAIN_WORD = r"[ \t]*([\"']?)([A-Za-z][\w./-]*)\1[ \t]*(?:#.*)?\r?$"
 _API_VERSION = re.compile(rf"^apiVersion:{_PLAIN_WORD}", re.MULTILINE)
 _KIND = re.compile(rf"^kind:{_PLAIN_WORD}", re.MULTILINE)

@@ -7,6 +7,7 @@ that it was made from, and in what Helm prints.
 from __future__ import annotations
 
 import json
+import sys
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Set
@@ -56,16 +57,19 @@ def _masked_document(document: str, secrets: Set[str]) -> str:
         return UNREADABLE if "Secret" in document else masked_text(document, secrets).lstrip("\n")
     if not any(item["kind"] == "Secret" for item in items):
         return masked_text(document, secrets).lstrip("\n")
-    return "---\n".join(yaml.safe_dump(_without_data(item, secrets), sort_keys=False) for item in items)
+    return "---\n".join(masked_text(_dumped(_without_data(item)), secrets) for item in items)
 
 
-def _without_data(item: dict[str, Any], secrets: Set[str]) -> dict[str, Any]:
-    """The object with every secret text masked, and of a Secret all data, also what is too short to be masked elsewhere."""
-    masked = masked_values(item, secrets)
+def _dumped(item: dict[str, Any]) -> str:
+    """As YAML, long lines in one piece, so that a secret in one is found."""
+    return yaml.safe_dump(item, sort_keys=False, allow_unicode=True, width=sys.maxsize)
+
+
+def _without_data(item: dict[str, Any]) -> dict[str, Any]:
+    """A Secret without its data, also what is too short to be masked elsewhere."""
     if item["kind"] != "Secret":
-        return masked
-    hidden = {key: _hidden(item[key]) for key in _DATA if item.get(key)}
-    return masked | {"kind": "Secret"} | hidden
+        return item
+    return item | {key: _hidden(item[key]) for key in _DATA if item.get(key)}
 
 
 def _hidden(data: Any) -> Any:
