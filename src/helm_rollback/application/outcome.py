@@ -35,22 +35,25 @@ class Run:
     @property
     def output(self) -> str:
         """The end of what Helm printed, without secret values."""
-        text = masked_text(self.exit.output, self.secrets)
-        return text.encode()[-OUTPUT_MAX:].decode(errors="ignore")
+        return self._told.encode()[-OUTPUT_MAX:].decode(errors="ignore")
 
     @property
     def message(self) -> str:
         """Helm's own error line."""
-        found = _ERROR_LINE.search(self.output)
+        found = _ERROR_LINE.search(self._told)
         text = found[1].strip() if found else self.output.strip()
         return text[:_MESSAGE_MAX] or f"helm ended with {self.exit.returncode} and said nothing"
 
     @property
+    def _told(self) -> str:
+        return masked_text(self.exit.output, self.secrets)
+
+    @property
     def wrote_objects(self) -> bool:
         """Whether any object but the release records was written. One POST of a Secret made our own record."""
-        secrets = [written for written in self.touched if written.path.endswith("/secrets")]
-        others = [written for written in self.touched if _RECORD_PATH not in written.path and written not in secrets]
-        return bool(others) or len(secrets) > 1
+        objects = [written for written in self.touched if _RECORD_PATH not in written.path]
+        made = [written for written in objects if written.method == "POST" and written.path.endswith("/secrets")]
+        return len(objects) > len(made[:1])
 
 
 def failure_without_record(run: Run) -> Failure:

@@ -1,0 +1,156 @@
+"""A lease on an operation, by a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from support.samples import operation_id
+
+from helm_rollback.application.lease import Lease
+from helm_rollback.application.ports import Ledger
+from helm_rollback.domain.errors import StoreUnavailable
+
+ID = operation_id(1)
+TERM = timedelta(seconds=30)
+
+
+class Seconds:
+    """A monotonic clock in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Renewals:
+    """A ledger that answers renewals as it is told, one after another, and takes its time."""
+
+    def __init__(self, *answers: bool | Exception, clock: Seconds | None = None, takes: float = 0) -> None:
+        self._answers = list(answers)
+        self._clock, self._takes = clock, takes
+        self.asked: list[tuple[str, int, timedelta]] = []
+
+    async def write(self, body: Callable[[Any], bool]) -> bool:
+        return body(self)
+
+    def renew(self, operation: str, *, token: int, lease: timedelta) -> bool:
+        self.asked.append((operation, token, lease))
+        if self._clock is not None:
+            self._clock.now += self._takes
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def port(self) -> Ledger:
+        return cast(Ledger, self)
+
+
+def lease(clock: Seconds, *, term: timedelta = TERM) -> Lease:
+    return Lease(ID, 7, term=term, since=clock.now, clock=clock)
+
+
+def test_a_lease_holds_until_its_term_is_over() -> None:
+    clock = Seconds()
+    held = lease(clock)
+
+    assert held.holds()
+    clock.now += 29.999
+    assert held.holds()
+    clock.now += 0.001
+    assert not held.holds()
+
+
+def test_a_lease_counts_from_before_the_ledger_was_asked() -> None:
+    """A process that is paused between the answer and its first look has not gained the pause."""
+    clock = Seconds()
+    asked = clock.now
+    clock.now += 31
+
+    assert not Lease(ID, 7, term=TERM, since=asked, clock=clock).holds()
+
+
+def test_helm_is_started_only_with_two_fifths_of_the_lease_left() -> None:
+    clock = Seconds()
+    held = lease(clock)
+
+    assert held.suffices_to_start()
+    clock.now += 18
+    assert held.suffices_to_start()
+    clock.now += 0.001
+    assert not held.suffices_to_start()
+    assert held.holds()
+
+
+async def test_renewing_asks_for_this_claim_and_begins_the_term_anew() -> None:
+    clock = Seconds()
+    held, ledger = lease(clock), Renewals(True)
+    clock.now += 20
+
+    assert await held.renew(ledger.port)
+    clock.now += 29
+    assert held.holds()
+    assert ledger.asked == [(ID, 7, TERM)]
+
+
+async def test_a_renewal_counts_from_before_it_was_asked() -> None:
+    clock = Seconds()
+    held = lease(clock)
+
+    await held.renew(Renewals(True, clock=clock, takes=25).port)
+
+    clock.now += 5
+    assert not held.holds()
+
+
+async def test_a_renewal_that_comes_too_late_holds_again_where_nobody_took_over() -> None:
+    clock = Seconds()
+    held = lease(clock)
+    clock.now += 31
+    assert not held.holds()
+
+    assert await held.renew(Renewals(True).port)
+    assert held.holds()
+
+
+async def test_a_lease_that_somebody_else_has_taken_is_not_prolonged() -> None:
+    clock = Seconds()
+    held = lease(clock)
+    clock.now += 20
+
+    assert not await held.renew(Renewals(False).port)
+    clock.now += 10
+    assert not held.holds()
+
+
+async def test_a_ledger_that_is_away_neither_prolongs_nor_ends_a_lease() -> None:
+    clock = Seconds()
+    held = lease(clock)
+    clock.now += 20
+
+    assert await held.renew(Renewals(StoreUnavailable("locked")).port)
+    assert held.holds()
+    clock.now += 10
+    assert not held.holds()
+
+
+async def test_a_lease_is_kept_until_somebody_else_has_taken_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    ledger = Renewals(True, StoreUnavailable("locked"), True, False)
+
+    await lease(Seconds()).keep(ledger.port)
+
+    assert len(ledger.asked) == 4
+    assert pauses == [10, 10, 10, 10]
