@@ -15,7 +15,7 @@ from typing import Any
 
 from support.fakes.documents import Document, go_time, secret_of
 
-from helm_rollback.application.ports import RecordConflict, ServedKind, WatchEvent, WatchExpired, WatchKind
+from helm_rollback.application.ports import RecordConflict, Served, ServedKind, WatchEvent, WatchExpired, WatchKind
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
 from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
@@ -240,9 +240,9 @@ class FakeCluster:
         self._check_version(ref)
         self.delete(ref.namespace, ref.secret_name)
 
-    async def served_kinds(self) -> frozenset[ServedKind]:
+    async def served_kinds(self) -> Served:
         self._ask("discover")
-        return frozenset(self.served)
+        return Served(frozenset(self.served))
 
     async def uid(self) -> str:
         self._ask("get")

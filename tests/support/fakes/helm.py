@@ -54,20 +54,20 @@ class RunEnd(Enum):
 
 
 IMMUTABLE = (
-    'cannot patch "shop" with kind ConfigMap: ConfigMap "shop" is invalid: data: Forbidden: field is immutable '
-    "when `immutable` is set"
+    'server-side apply failed for object {namespace}/{release} /v1, Kind=ConfigMap: ConfigMap "{release}" is invalid: '
+    "data: Forbidden: field is immutable when `immutable` is set"
 )
 NOT_READY = (
-    "resource Deployment/prod/shop not ready. status: InProgress, message: Available: 0/1\ncontext deadline exceeded"
+    "resource Deployment/{namespace}/{release} not ready. status: InProgress, message: Available: 0/1\n"
+    "context deadline exceeded"
 )
-_HOOK_FAILED = "resource Job/prod/shop-job not ready. status: Failed, message: Job Failed. failed: 1/1"
-
+HOOK_FAILED = "resource Job/{namespace}/{release}-job not ready. status: Failed, message: Job Failed. failed: 1/1"
 _TEXTS = {
     RunEnd.REFUSED_AT_ONCE: "unable to load the revision",
     RunEnd.APPLY_FAILS: IMMUTABLE,
     RunEnd.WAIT_FAILS: NOT_READY,
-    RunEnd.PRE_HOOK_FAILS: _HOOK_FAILED,
-    RunEnd.POST_HOOK_FAILS: _HOOK_FAILED,
+    RunEnd.PRE_HOOK_FAILS: HOOK_FAILED,
+    RunEnd.POST_HOOK_FAILS: HOOK_FAILED,
 }
 
 
@@ -78,12 +78,12 @@ class HelmRun:
     end: RunEnd = RunEnd.SUCCESS
     text: str = ""
     """The cause that Helm prints; empty: that of a real run that ended so."""
-    applied: bool = True
-    """Whether it wrote an object before an apply failed."""
+    applied: bool = False
+    """Whether it wrote an object before the apply failed."""
 
-    @property
-    def cause(self) -> str:
-        return self.text or _TEXTS.get(self.end, "")
+    def cause(self, release_id: ReleaseId) -> str:
+        """What went wrong, in Helm's words."""
+        return self.text or _TEXTS[self.end].format(namespace=release_id.namespace, release=release_id.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +166,7 @@ class FakeHelm:
         options: HelmOptions,
         description: str,
         kubeconfig: str,
+        api_state: str,
         started: Callable[[HelmProcess], Awaitable[None]],
     ) -> HelmExit:
         self.check_available()
@@ -247,7 +248,7 @@ class _Run:
         if target not in stored:
             raise _Failed(f"release has no {target} version")
         if self._script.end is RunEnd.REFUSED_AT_ONCE:
-            raise _Failed(self._script.cause)
+            raise _Failed(self._script.cause(self._asked.release_id))
         current = stored[max(stored)]
         description = self._asked.description if self._stamped else ""
         return current, rollback_document(current, stored[target], description=description, now=cluster.now())
@@ -257,10 +258,10 @@ class _Run:
         for hook in hooks:
             hook["last_run"] |= {"started_at": document["info"]["last_deployed"], "phase": "Running"}
             await self._passage.update(document)
-            self._passage.apply(f"/apis/batch/v1/namespaces/{document['namespace']}/jobs", "POST")
+            self._passage.apply(f"/apis/batch/v1/namespaces/{document['namespace']}/jobs/{hook['name']}")
             hook["last_run"]["phase"] = "Failed" if fails else "Succeeded"
-        if fails:
-            raise _Failed(self._script.cause)
+        if fails and not self._asked.options.disable_hooks:
+            raise _Failed(self._script.cause(self._asked.release_id))
 
     async def _apply(self, current: Document, document: Document) -> None:
         fails = self._script.end is RunEnd.APPLY_FAILS
@@ -273,11 +274,13 @@ class _Run:
 
     async def _fail(self, document: Document, prefix: str) -> None:
         with suppress(NotPassed):
-            await self._passage.update(with_info(document, "failed", f"{prefix}: {self._script.cause}"))
+            await self._passage.update(
+                with_info(document, "failed", f"{prefix}: {self._script.cause(self._asked.release_id)}")
+            )
         await self._at(Point.AFTER_END)
         if self._script.end is RunEnd.WAIT_FAILS:
-            raise _Failed(f"release {self._asked.release_id.name} failed: {self._script.cause}")
-        raise _Failed(self._script.cause)
+            raise _Failed(f"release {self._asked.release_id.name} failed: {self._script.cause(self._asked.release_id)}")
+        raise _Failed(self._script.cause(self._asked.release_id))
 
     async def _supersede(self) -> None:
         stored = self._passage.read().documents(self._asked.release_id.namespace, self._asked.release_id.name)

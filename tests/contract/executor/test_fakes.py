@@ -1,0 +1,84 @@
+"""The fakes are held to the executor's contract."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from contract.executor.records import Records
+from contract.executor.stage import Play
+from contract.executor.suite import Executor, ExecutorWithWorkloads
+from support.fakes import (
+    Chart,
+    FakeCluster,
+    FakeFence,
+    FakeHelm,
+    ForeignHelm,
+    HelmRun,
+    Point,
+    RunEnd,
+    config_map,
+    hook,
+)
+
+from helm_rollback.application.ports import HelmProcess
+from helm_rollback.domain.release import ReleaseId
+
+FIRST, SECOND = Chart(version="1.0.0"), Chart(version="2.0.0")
+_ENDS = {
+    Play.APPLY_FAILS: RunEnd.APPLY_FAILS,
+    Play.APPLY_FAILS_AGAIN: RunEnd.APPLY_FAILS,
+    Play.WAIT_FAILS: RunEnd.WAIT_FAILS,
+    Play.PRE_HOOK_FAILS: RunEnd.PRE_HOOK_FAILS,
+    Play.POST_HOOK_FAILS: RunEnd.POST_HOOK_FAILS,
+}
+_HOOKS = {
+    Play.PRE_HOOK_FAILS: "pre-rollback",
+    Play.PRE_HOOK_HANGS: "pre-rollback",
+    Play.POST_HOOK_FAILS: "post-rollback",
+}
+
+
+class FakeStage:
+    """The fakes, told to end as the play demands."""
+
+    def __init__(self) -> None:
+        self.release_id = ReleaseId("default", "prod", "shop")
+        self.cluster = FakeCluster()
+        self.fence = FakeFence({"default": self.cluster})
+        self.helm = FakeHelm(self.fence)
+        self._by_hand = ForeignHelm(self.cluster)
+
+    async def prepare(self, play: Play) -> None:
+        hooks = (hook(_HOOKS[play]),) if play in _HOOKS else ()
+        self._by_hand.install(Chart(version="1.0.0", hooks=hooks))
+        self._by_hand.upgrade(SECOND, fails=play in (Play.CURRENT_FAILED, Play.APPLY_FAILS_AGAIN))
+        if play is Play.UNINSTALLED:
+            self._by_hand.uninstall(keep_history=True)
+        if play is Play.PRE_HOOK_HANGS:
+            self.helm.hold(Point.AFTER_CREATE)
+        self.helm.scripts.append(HelmRun(end=_ENDS.get(play, RunEnd.SUCCESS)))
+
+    async def upgrade_by_hand(self) -> None:
+        self._by_hand.upgrade(Chart(version="3.0.0", manifest=config_map(by="hand")))
+
+    async def kill(self, process: HelmProcess) -> None:
+        self.helm.kill(process)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def stage() -> FakeStage:
+    return FakeStage()
+
+
+class TestFakeExecutor(Executor):
+    pass
+
+
+class TestFakeExecutorWithWorkloads(ExecutorWithWorkloads):
+    pass
+
+
+class TestFakeRecords(Records):
+    pass
