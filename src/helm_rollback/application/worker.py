@@ -40,16 +40,22 @@ class Worker:
 
     async def run(self) -> None:
         """Work until the drain begins, then until the last Helm has ended."""
-        with self._ports.ledger.watch_operations() as wakeup:
-            while not self._ports.drain.started:
-                if not await self._claim_one():
-                    await first_of(wakeup.wait(_TICK), self._ports.drain.wait())
-                    await self._expire()
-        await asyncio.gather(*self._tasks)
+        expiring = asyncio.create_task(self._keep_expiring())
+        try:
+            with self._ports.ledger.watch_operations() as wakeup:
+                while not self._ports.drain.started:
+                    if not await self._claim_one():
+                        await first_of(wakeup.wait(_TICK), self._ports.drain.wait())
+            await asyncio.gather(expiring, *self._tasks)
+        finally:
+            expiring.cancel()
 
     async def _claim_one(self) -> bool:
         """Take the oldest operation that nobody holds, once a Helm may be started; False where there is none."""
         await self._slots.acquire()
+        if self._ports.drain.started:  # while every Helm was busy
+            self._slots.release()
+            return False
         asked = self._monotonic()
         claims: list[Claim] = []
         with suppress(StoreUnavailable):
@@ -90,6 +96,11 @@ class Worker:
             process = await self._ports.ledger.read(lambda view: view.helm_process(operation_id))
             if process is not None:
                 await self._ports.helm.end_orphan(process)
+
+    async def _keep_expiring(self) -> None:
+        """Beside the claiming, which waits for as long as every Helm is busy."""
+        while not await self._ports.drain.interrupts(_TICK):
+            await self._expire()
 
     async def _expire(self) -> None:
         """End what waited too long for its turn."""
