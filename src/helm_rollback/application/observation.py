@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from helm_rollback.application.masking import masked_text, secrets_of
 from helm_rollback.application.ports import LedgerTransaction
 from helm_rollback.application.projection import project, unknown_release
 from helm_rollback.application.proofs import with_proofs
 from helm_rollback.domain import evidence
 from helm_rollback.domain.history import Cause, RecordRemoval, RevisionTransition
 from helm_rollback.domain.operation import Operation, OperationState, stamped_operation
-from helm_rollback.domain.record import StoredRecord
+from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
@@ -152,7 +153,7 @@ def _advance(
     after = replace(
         readable,
         status=stored.ref.status if record is not None else Status.UNKNOWN,
-        description=record.description if record is not None else known.description,
+        description=_description(record) if record is not None else known.description,
         uid=stored.ref.uid,
         resource_version=stored.ref.resource_version,
         update_time=tx.now(),
@@ -175,7 +176,7 @@ def _new_revision(
         status=ref.status if record is not None else Status.UNKNOWN,
         operation_type=None,
         rollback_target=0,
-        description=record.description if record is not None else stored.problem,
+        description=_description(record) if record is not None else stored.problem,
         chart_name="",
         chart_version="",
         app_version="",
@@ -189,6 +190,12 @@ def _new_revision(
         resource_version=ref.resource_version,
     )
     return _with_content(tx, bare, stored)
+
+
+def _description(record: HelmRecord) -> str:
+    """Helm's description, without secret values: its error texts quote what the API server rejects."""
+    text = record.description
+    return masked_text(text, secrets_of(record.manifest)) if " failed: " in text else text
 
 
 def _with_content(tx: LedgerTransaction, revision: Revision, stored: StoredRecord) -> Revision:
