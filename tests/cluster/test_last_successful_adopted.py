@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from local_cluster import LocalCluster
 from support.by_hand import ByHand
-from support.calls import WAIT, Refusal, evidence, refusal_of, skipped, state
+from support.calls import WAIT, evidence, refusal_of, skipped, state
 from support.helm import Helm
 from support.process import ServiceProcess
 
@@ -14,8 +14,6 @@ from helm_rollback.v1.release_pb2 import Revision
 from helm_rollback.v1.rollback_service_pb2 import RollbackLastSuccessfulRequest, RollbackRequest
 
 pytest_plugins = ["support.services"]
-
-Ask = Callable[..., Refusal]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -190,3 +190,7 @@ class ServiceProcess:
         if "channel" in self.__dict__:
             self.channel.close()
             del self.__dict__["channel"]
+
+
+RunService = Callable[..., ServiceProcess]
+"""Starts a service of the test's own: see the fixture `run_service`."""

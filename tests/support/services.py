@@ -13,9 +13,7 @@ import pytest
 from local_cluster import LocalCluster
 from support.cluster import BIN_DIR
 from support.held_writes import HeldWrites
-from support.process import HELD_SERVICE, ServiceProcess
-
-RunService = Callable[..., ServiceProcess]
+from support.process import HELD_SERVICE, RunService, ServiceProcess
 
 
 @pytest.fixture(scope="session")
