@@ -81,7 +81,7 @@ def _say_ready(address: str) -> None:
 async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
     """Everything the use cases reach, open."""
     with _or_refuse():
-        helm = await find_helm(settings.helm)
+        helm = HelmCommand(await find_helm(settings.helm))
         clusters = {
             name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
             for name, cluster in settings.clusters.items()
@@ -93,7 +93,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
             ledger=ledger,
             ledger_id=ledger.ledger_id,
             clusters=clusters,
-            helm=HelmCommand(helm),
+            helm=helm,
             fence=FenceGate({name: _upstream(cluster) for name, cluster in clusters.items()}),
             decode=decode,
             new_operation_id=_new_operation_id,
@@ -104,6 +104,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
         for cluster in clusters.values():
             await cluster.close()
         ledger.close()
+        helm.close()
 
 
 @asynccontextmanager

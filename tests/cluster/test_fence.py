@@ -62,6 +62,7 @@ class Run:
             options=HelmOptions(),
             description=STAMP,
             kubeconfig=kubeconfig,
+            api_state="",
             started=self._started,
         )
 

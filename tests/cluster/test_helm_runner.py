@@ -35,6 +35,7 @@ async def roll_back(helm: Helm, revision: int, *, kubeconfig: str = "", **option
         options=HelmOptions(**options),
         description=STAMP,
         kubeconfig=kubeconfig or helm.kubeconfig.read_text(),
+        api_state="",
         started=started,
     )
 

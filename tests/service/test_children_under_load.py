@@ -64,7 +64,7 @@ async def main():
         async with places:
             ended = await helm.rollback(
                 ReleaseId("default", "prod", "shop"), 1,
-                options=HelmOptions(), description="", kubeconfig="{}", started=note,
+                options=HelmOptions(), description="", kubeconfig="{}", api_state="", started=note,
             )
             codes.append((ended.returncode, ended.output))
 

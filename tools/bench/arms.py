@@ -45,9 +45,10 @@ async def bare(stage: Stage, release: str, target: int) -> float:
 class Fenced:
     """The service's own Helm and fence, in this process, without anything else of the service."""
 
-    def __init__(self, helm: HelmCommand, fence: FenceGate) -> None:
+    def __init__(self, helm: HelmCommand, fence: FenceGate, api_state: str) -> None:
         self._helm = helm
         self._fence = fence
+        self._api_state = api_state
 
     @classmethod
     @asynccontextmanager
@@ -63,7 +64,9 @@ class Fenced:
             authorization=server.authorization,
         )
         helm = HelmCommand(await find_helm(str(stage.helm_program)))
-        yield cls(helm, FenceGate({"default": upstream}))
+        served = await cluster.served_kinds()
+        yield cls(helm, FenceGate({"default": upstream}), served.state)
+        helm.close()
         await cluster.close()
 
     async def rollback(self, release: str, target: int) -> float:
@@ -83,6 +86,7 @@ class Fenced:
                 options=HelmOptions(),
                 description="bench",
                 kubeconfig=fence.kubeconfig,
+                api_state=self._api_state,
                 started=started,
             )
         if ended.returncode:

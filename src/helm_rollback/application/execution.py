@@ -120,7 +120,7 @@ class Execution:
         if not await self._journal.begin():
             return
         try:
-            run = await self._helm(situation, checked.secrets)
+            run = await self._helm(situation, checked)
         except HelmUnavailable as problem:
             await self._fail(FailureReason.HELM_UNAVAILABLE, str(problem))
             return
@@ -132,7 +132,7 @@ class Execution:
             return False
         return self._journal.operation.attempt >= MAX_ATTEMPTS or self._is_too_old(await self._journal.now())
 
-    async def _helm(self, situation: Situation, secrets: frozenset[str]) -> outcome.Run:
+    async def _helm(self, situation: Situation, checked: preflight.Preflight) -> outcome.Run:
         """Run Helm behind the fence, which asks about every record that Helm writes."""
         operation = self._journal.operation
         rules = RecordRules(
@@ -155,13 +155,14 @@ class Execution:
                 options=operation.helm_options,
                 description=operation.stamp,
                 kubeconfig=fence.kubeconfig,
+                api_state=checked.api_state,
                 started=self._journal.note_process,
             )
             return outcome.Run(
                 exit=ended,
                 touched=tuple(fence.touched),
                 refused_records=tuple(fence.refused_records),
-                secrets=secrets,
+                secrets=checked.secrets,
             )
 
     async def _changed_since(self, situation: Situation) -> str:

@@ -211,6 +211,15 @@ class ServedKind:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What an API server serves."""
+
+    kinds: frozenset[ServedKind]
+    state: str = ""
+    """Names this state of the API: what was read of it in a state of the same name still holds. Empty: not known."""
+
+
 class Cluster(Protocol):
     """One cluster's release records. Raises ClusterUnreachable, ClusterPermissionDenied."""
 
@@ -243,7 +252,7 @@ class Cluster(Protocol):
     async def delete_record(self, ref: RecordRef) -> None:
         """Delete exactly that version. Raises RecordConflict unless it is still that version."""
 
-    async def served_kinds(self) -> frozenset[ServedKind]:
+    async def served_kinds(self) -> Served:
         """What the API server serves now."""
 
     async def uid(self) -> str:
@@ -295,9 +304,14 @@ class Helm(Protocol):
         options: HelmOptions,
         description: str,
         kubeconfig: str,
+        api_state: str,
         started: Callable[[HelmProcess], Awaitable[None]],
     ) -> HelmExit:
-        """Run to the end, whatever happens to the caller's task but its cancellation. Raises HelmUnavailable."""
+        """Run to the end, whatever happens to the caller's task but its cancellation. Raises HelmUnavailable.
+
+        `api_state` is `Served.state` as of now: what an earlier run read of the API in
+        the same state is used again; with another, or none, Helm reads it anew.
+        """
 
     def reason_of(self, text: str) -> FailureReason:
         """What an error text of Helm's means."""

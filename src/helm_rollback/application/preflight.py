@@ -27,6 +27,8 @@ class Preflight:
     failure: Failure | None = None
     secrets: frozenset[str] = frozenset()
     """Secret texts of base and target, to be kept out of everything told."""
+    api_state: str = ""
+    """The state of the API that was checked against."""
 
 
 async def check(
@@ -47,10 +49,10 @@ async def check(
     secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in records))
     if stored is not None and not _is_archived(stored, target[0]):
         return Preflight(failure=_mismatch(operation), secrets=secrets)
-    missing = _needed_kinds(operation, base[1], target[1]) - served
+    missing = _needed_kinds(operation, base[1], target[1]) - served.kinds
     if missing:
         return Preflight(failure=_not_served(missing), secrets=secrets)
-    return Preflight(secrets=secrets)
+    return Preflight(secrets=secrets, api_state=served.state)
 
 
 async def _read_target(cluster: Cluster, operation: Operation, refs: Sequence[RecordRef]) -> StoredRecord | None:

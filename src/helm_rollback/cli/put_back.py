@@ -148,4 +148,8 @@ def _duration(value: timedelta | None) -> Duration | None:
 
 
 def _metadata(actor: str) -> tuple[tuple[str, str], ...]:
-    return (("x-helm-rollback-actor", actor),) if actor else ()
+    if not actor:
+        return ()
+    if not actor.isascii() or not actor.isprintable():
+        raise typer.BadParameter("must be one line of ASCII: gRPC's metadata hold nothing else", param_hint="--actor")
+    return (("x-helm-rollback-actor", actor),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from helm_rollback.application.ports import ServedKind
+from helm_rollback.application.ports import Served, ServedKind
 from helm_rollback.cluster.connection import JSON, Connection
 from helm_rollback.domain.errors import ClusterUnreachable
 
@@ -26,12 +26,13 @@ class Discovery:
         self._connection = connection
         self._known: dict[str, tuple[str, frozenset[ServedKind]]] = {}
 
-    async def served_kinds(self) -> frozenset[ServedKind]:
+    async def served_kinds(self) -> Served:
         """Every kind that has a resource of its own now, subresources left out."""
         core, named = await asyncio.gather(self._ask("/api"), self._ask("/apis"))
-        return core | named
+        state = f"{core[0]} {named[0]}" if core[0] and named[0] else ""
+        return Served(core[1] | named[1], state)
 
-    async def _ask(self, path: str) -> frozenset[ServedKind]:
+    async def _ask(self, path: str) -> tuple[str, frozenset[ServedKind]]:
         etag, kinds = self._known.get(path, ("", frozenset()))
         answer = await self._connection.request(
             "GET",
@@ -42,14 +43,14 @@ class Discovery:
             expected=(304, 406),
         )
         if answer.status_code == 304:
-            return kinds
+            return etag, kinds
         document = self._connection.parse(answer.content) if answer.status_code != 406 else {}
         if document.get("kind") != "APIGroupDiscoveryList":
             problem = "it has no aggregated discovery; Kubernetes 1.27 or newer is needed"
             raise ClusterUnreachable(self._connection.cluster, problem)
         kinds = frozenset(_kinds(document))
         self._known[path] = (answer.headers.get("ETag", ""), kinds)
-        return kinds
+        return self._known[path]
 
 
 def _kinds(document: dict[str, Any]) -> list[ServedKind]:

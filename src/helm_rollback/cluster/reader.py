@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from helm_rollback.application.ports import ServedKind, WatchEvent, WatchExpired
+from helm_rollback.application.ports import Served, WatchEvent, WatchExpired
 from helm_rollback.cluster import writes
 from helm_rollback.cluster.connection import METADATA, METADATA_LIST, ApiServer, Connection
 from helm_rollback.cluster.discovery import Discovery
@@ -134,7 +134,7 @@ class KubernetesCluster:
         """Delete exactly that version. Raises RecordConflict unless it is still that version."""
         await writes.delete_record(self._connection, ref)
 
-    async def served_kinds(self) -> frozenset[ServedKind]:
+    async def served_kinds(self) -> Served:
         """What the API server serves now."""
         return await self._discovery.served_kinds()
 

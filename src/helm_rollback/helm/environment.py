@@ -42,12 +42,17 @@ class PrivateFolder:
         return self.path / "output"
 
     @property
+    def discovery(self) -> Path:
+        """Where client-go keeps what it reads of the API (`disk/cached_discovery.go`)."""
+        return self.path / "discovery"
+
+    @property
     def environment(self) -> dict[str, str]:
         """All that Helm gets. HELM_BURST_LIMIT stays unset: -1 makes every command of 4.3 fail."""
         return {
             "HOME": str(self.path / "home"),
             "TMPDIR": str(self.work),
-            "KUBECACHEDIR": str(self.path / "discovery"),
+            "KUBECACHEDIR": str(self.discovery),
             "HELM_CACHE_HOME": str(self.path / "cache"),
             "HELM_CONFIG_HOME": str(self.path / "config"),
             "HELM_DATA_HOME": str(self.path / "data"),

@@ -23,6 +23,7 @@ from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.helm.argv import rollback_argv
+from helm_rollback.helm.discovery_cache import DiscoveryCache
 from helm_rollback.helm.environment import PrivateFolder, private_folder, write_private
 from helm_rollback.helm.failures import classify
 from helm_rollback.helm.process_identity import identify, is_running, this_host
@@ -54,15 +55,20 @@ class HelmCommand:
         folder: Path | None = None,
         deadline: Callable[[HelmOptions], timedelta] = run_deadline,
     ) -> None:
-        """`folder` is where the private folders are made; default: the system's temporary one."""
+        """`folder` is where the private folders are made; default: in memory, where that can be."""
         self._helm = helm
         self._folder = folder
+        self._discovery = DiscoveryCache(folder)
         self._deadline = deadline
 
     @property
     def writes_stamp(self) -> bool:
         """Whether its `rollback` has --description (Helm ≥ 4.3)."""
         return self._helm.version.writes_stamp
+
+    def close(self) -> None:
+        """Remove what runs share. Call it when no Helm runs any more."""
+        self._discovery.clear()
 
     def check_available(self) -> None:
         """Raise HelmUnavailable where the program has gone since the service started."""
@@ -77,6 +83,7 @@ class HelmCommand:
         options: HelmOptions,
         description: str,
         kubeconfig: str,
+        api_state: str,
         started: Callable[[HelmProcess], Awaitable[None]],
     ) -> HelmExit:
         """Run `helm rollback` to its end. Raises HelmUnavailable when it can not be started.
@@ -86,6 +93,7 @@ class HelmCommand:
         """
         with private_folder(self._folder) as folder:
             write_private(folder.kubeconfig, kubeconfig)
+            self._discovery.share(folder, release_id.cluster, api_state, kubeconfig=kubeconfig)
             argv = rollback_argv(
                 self._helm.version,
                 release_id,

@@ -9,11 +9,13 @@ from ipaddress import ip_address
 from typing import Final
 
 import grpc
+from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from helm_rollback.application.ports import Ports
 from helm_rollback.servicer.interceptors import CallInterceptor
+from helm_rollback.servicer.reflected_pool import ReflectedPool
 from helm_rollback.servicer.release_servicer import ReleaseServicer
 from helm_rollback.servicer.rollback_servicer import RollbackServicer
 from helm_rollback.servicer.writes import Writes
@@ -77,7 +79,8 @@ class Server:
         add_ReleaseServiceServicer_to_server(ReleaseServicer(self._ports), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if reflect:
-            reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server, pool=ReflectedPool(descriptor_pool.Default()))
 
     async def set_serving(self, serving: bool) -> None:
         """What health says: whether the ledger works. Without effect once a drain has begun."""

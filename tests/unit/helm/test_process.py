@@ -54,7 +54,7 @@ async def run(helm: HelmCommand, started: list[HelmProcess] | None = None) -> He
             started.append(process)
 
     return await helm.rollback(
-        SHOP, 2, options=HelmOptions(), description="why", kubeconfig="the kubeconfig", started=note
+        SHOP, 2, options=HelmOptions(), description="why", kubeconfig="the kubeconfig", api_state="", started=note
     )
 
 
@@ -125,7 +125,7 @@ async def test_where_its_start_can_not_be_noted_helm_is_killed(tmp_path: Path, f
 
     helm = helm_that(tmp_path, folders, "sleep 60")
     with pytest.raises(RuntimeError, match="ledger"):
-        await helm.rollback(SHOP, 2, options=HelmOptions(), description="", kubeconfig="", started=fails)
+        await helm.rollback(SHOP, 2, options=HelmOptions(), description="", kubeconfig="", api_state="", started=fails)
 
     assert not _session_of(seen[0].pid)
     assert is_empty(folders)
