@@ -16,12 +16,13 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import demo
 import pytest
-from local_cluster import LocalCluster
+from local_cluster import ApiError, LocalCluster
 from support.cluster import BIN_DIR
 from support.helm import Helm
 
@@ -31,6 +32,10 @@ from helm_rollback.v1 import release_service_pb2, rollback_service_pb2
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 SECONDS = 60
+SERVICES = (
+    rollback_service_pb2.DESCRIPTOR.services_by_name["RollbackService"],
+    release_service_pb2.DESCRIPTOR.services_by_name["ReleaseService"],
+)
 
 VOLATILE = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>"),
@@ -99,7 +104,8 @@ class World:
 @pytest.fixture
 def world(local_cluster: LocalCluster, helm: Helm, tmp_path: Path) -> Iterator[World]:
     """The service, and the release that README tells of: installed, upgraded, and broken by an upgrade."""
-    local_cluster.create_namespace("prod")
+    with suppress(ApiError):  # an earlier test made it
+        local_cluster.create_namespace("prod")
     prod = helm.in_namespace("prod")
     with demo.running_service(tmp_path, local_cluster.kubeconfig) as ready:
         for version, greeting, port in (("1.0.0", "hello", 80), ("1.1.0", "welcome", 80), ("1.2.0", "oops", 70000)):
@@ -118,6 +124,17 @@ def test_every_command_prints_what_readme_says(world: World) -> None:
         assert comparable(world.run(example.command)) == comparable(example.output), example.command
 
 
+def test_every_method_is_described_and_called_by_reflection(world: World) -> None:
+    for service in SERVICES:
+        for method in service.methods:
+            described = world.run(f"grpcurl -plaintext 127.0.0.1:50051 describe {method.full_name}")
+            called = world.run(f"grpcurl -plaintext -d '{{}}' 127.0.0.1:50051 {service.full_name}/{method.name}")
+
+            assert described.startswith(f"{method.full_name} is a method:")
+            # Most need an id; that they say so is an answer of the method's own.
+            assert called.startswith("{") or '"reason": "INVALID_FIELD"' in called, called
+
+
 # --- tables ---------------------------------------------------------------------------
 
 
@@ -129,12 +146,7 @@ def first_column(heading: str) -> list[str]:
 
 
 def test_lists_the_methods_that_exist() -> None:
-    services = (
-        rollback_service_pb2.DESCRIPTOR.services_by_name["RollbackService"],
-        release_service_pb2.DESCRIPTOR.services_by_name["ReleaseService"],
-    )
-
-    assert first_column("The API") == [method.name for service in services for method in service.methods]
+    assert first_column("The API") == [method.name for service in SERVICES for method in service.methods]
 
 
 def test_lists_every_setting() -> None:
