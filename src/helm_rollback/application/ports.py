@@ -50,6 +50,9 @@ class LedgerView(Protocol):
 
     def newest_successful(self, release_id: ReleaseId, *, incarnation: int) -> Revision | None: ...
 
+    def record_versions(self, release_id: ReleaseId, *, incarnation: int) -> list[RecordVersion]:
+        """How far each not replaced revision of an incarnation was seen: little to read, and asked often."""
+
     def incarnation_revisions(self, release_id: ReleaseId, *, incarnation: int) -> list[Revision]:
         """All of one incarnation, oldest first, replaced ones included (right before what replaced them)."""
 
@@ -90,6 +93,16 @@ class LedgerView(Protocol):
 
     def now(self) -> datetime:
         """The ledger's clock: the only one that is compared with stored times."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVersion:
+    """The newest version of a record that the ledger has."""
+
+    revision: int
+    uid: str
+    resource_version: int
+    stored_by_helm: bool
 
 
 @dataclass(frozen=True, slots=True, order=True)

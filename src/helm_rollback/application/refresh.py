@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from helm_rollback.application import observation
 from helm_rollback.application.ports import Cluster, Ledger, LedgerTransaction, LedgerView, Ports
@@ -60,7 +61,7 @@ async def catch_up(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs
 
 async def apply_listed(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs: Sequence[RecordRef]) -> None:
     """Read what the ledger lacks of a listed release, and apply it. An unknown release is adopted."""
-    lag = await ledger.read(lambda view: _Lag.of(view, release_id, refs))
+    lag = await ledger.read(lambda view: lag_behind(view, release_id, refs))
     records = await read_records(cluster, lag.newer)
 
     def body(tx: LedgerTransaction) -> None:
@@ -94,7 +95,7 @@ async def _observer_was_there(ledger: Ledger, release_id: ReleaseId, refs: Seque
     deadline = asyncio.get_running_loop().time() + OBSERVER_HEAD_START
     with ledger.watch(release_id) as wakeup:
         while True:
-            lag = await ledger.read(lambda view: _Lag.of(view, release_id, refs))
+            lag = await ledger.read(lambda view: lag_behind(view, release_id, refs))
             if not lag:
                 return True
             if lag.unknown_release or asyncio.get_running_loop().time() >= deadline:
@@ -102,38 +103,32 @@ async def _observer_was_there(ledger: Ledger, release_id: ReleaseId, refs: Seque
             await wakeup.wait(_LOOK_AGAIN)
 
 
-class _Lag:
+@dataclass(frozen=True, slots=True)
+class Lag:
     """What the ledger does not have yet of a release's listed records."""
 
-    def __init__(self, *, newer: list[RecordRef], gone: list[tuple[int, str]], unknown_release: bool) -> None:
-        self.newer = newer
-        self.gone = gone
-        self.unknown_release = unknown_release
+    newer: list[RecordRef]
+    gone: list[tuple[int, str]]
+    """Revision and uid of what is not stored any more."""
+    unknown_release: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.newer or self.gone)
 
-    @classmethod
-    def of(cls, view: LedgerView, release_id: ReleaseId, refs: Sequence[RecordRef]) -> _Lag:
-        release = view.release(release_id)
-        if release is None:
-            return cls(newer=list(refs), gone=[], unknown_release=True)
-        known = {
-            revision.revision: revision
-            for revision in view.incarnation_revisions(release_id, incarnation=release.incarnation)
-            if revision.replaced_time is None
-        }
-        newer = [
-            ref
-            for ref in refs
-            if ref.revision not in known
-            or known[ref.revision].uid != ref.uid
-            or known[ref.revision].resource_version < ref.resource_version
-        ]
-        listed = {(ref.revision, ref.uid) for ref in refs}
-        gone = [
-            (revision.revision, revision.uid)
-            for revision in known.values()
-            if revision.stored_by_helm and (revision.revision, revision.uid) not in listed
-        ]
-        return cls(newer=newer, gone=gone, unknown_release=False)
+
+def lag_behind(view: LedgerView, release_id: ReleaseId, refs: Sequence[RecordRef]) -> Lag:
+    """Compare what was listed with what the ledger has."""
+    release = view.release(release_id)
+    if release is None:
+        return Lag(newer=list(refs), gone=[], unknown_release=True)
+    versions = view.record_versions(release_id, incarnation=release.incarnation)
+    seen = {(known.revision, known.uid): known.resource_version for known in versions}
+    listed = {(ref.revision, ref.uid) for ref in refs}
+    return Lag(
+        newer=[ref for ref in refs if seen.get((ref.revision, ref.uid), -1) < ref.resource_version],
+        gone=[
+            (known.revision, known.uid)
+            for known in versions
+            if known.stored_by_helm and (known.revision, known.uid) not in listed
+        ],
+    )

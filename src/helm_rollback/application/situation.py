@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from helm_rollback.application.ports import Cluster, LedgerView, Ports
-from helm_rollback.application.refresh import catch_up
+from helm_rollback.application.refresh import catch_up, lag_behind
 from helm_rollback.domain.evidence import rollback_hooks
 from helm_rollback.domain.operation import Operation
 from helm_rollback.domain.record import RecordRef
@@ -37,8 +37,16 @@ async def look(ports: Ports, cluster: Cluster, operation: Operation, *, interrup
     Raises ClusterUnreachable, ClusterPermissionDenied.
     """
     refs = await cluster.list_release(operation.release_id)
-    await catch_up(ports.ledger, cluster, operation.release_id, refs)
-    return await ports.ledger.read(lambda view: _weigh(view, ports, operation, refs, interrupted=interrupted))
+
+    def weigh(view: LedgerView) -> Situation | None:
+        if lag_behind(view, operation.release_id, refs):
+            return None
+        return _weigh(view, ports, operation, refs, interrupted=interrupted)
+
+    while (situation := await ports.ledger.read(weigh)) is None:
+        await catch_up(ports.ledger, cluster, operation.release_id, refs)
+        refs = await cluster.list_release(operation.release_id)
+    return situation
 
 
 def _weigh(

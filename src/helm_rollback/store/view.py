@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, bindparam, literal_column, select, text, tuple_
 
-from helm_rollback.application.ports import HelmProcess, RevisionPosition
+from helm_rollback.application.ports import HelmProcess, RecordVersion, RevisionPosition
 from helm_rollback.domain.history import HistoryEvent
 from helm_rollback.domain.operation import Operation, OperationState
 from helm_rollback.domain.release import Release, ReleaseId
@@ -35,6 +35,13 @@ _newest: Final = _standing.order_by(revision.c.number.desc()).limit(1)
 _revision: Final = _standing.where(revision.c.number == bindparam("number"))
 _newest_stored: Final = _newest.where(revision.c.stored_by_helm.is_(True))
 _newest_successful: Final = _newest.where(revision.c.deployed_time.is_not(None))
+_versions: Final = select(
+    revision.c.number, revision.c.uid, revision.c.resource_version, revision.c.stored_by_helm
+).where(
+    revision.c.release_id == bindparam("id"),
+    revision.c.incarnation == bindparam("incarnation"),
+    revision.c.replaced_time.is_(None),
+)
 _whole_incarnation: Final = _incarnation.order_by(revision.c.number, revision.c.key)
 
 _position: Final = (revision.c.incarnation, revision.c.number, revision.c.key)
@@ -115,6 +122,10 @@ class View:
     def _one_revision(self, statement: Select[Any], release_id: ReleaseId, **where: int) -> Revision | None:
         row = self._connection.execute(statement, {"id": str(release_id), **where}).first()
         return None if row is None else to_revision(row, release_id)
+
+    def record_versions(self, release_id: ReleaseId, *, incarnation: int) -> list[RecordVersion]:
+        rows = self._connection.execute(_versions, {"id": str(release_id), "incarnation": incarnation})
+        return [RecordVersion(*row) for row in rows]
 
     def incarnation_revisions(self, release_id: ReleaseId, *, incarnation: int) -> list[Revision]:
         rows = self._connection.execute(_whole_incarnation, {"id": str(release_id), "incarnation": incarnation})
