@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 from helm_rollback.application.drain import Drain
 from helm_rollback.application.ids import uuid7
+from helm_rollback.application.ledger_health import watch_ledger
 from helm_rollback.application.observer import Observer
 from helm_rollback.application.ports import Ports
 from helm_rollback.application.worker import Worker
@@ -57,9 +58,11 @@ async def serve(settings: Settings) -> int:
         with _or_refuse():
             address = await server.start(settings.grpc)
         serving.push_async_callback(server.stop)
+        watching = asyncio.create_task(watch_ledger(ports, server.set_serving))
         _say_ready(address)
         await drain.wait()
         await server.drain()
+        await watching
     return 0
 
 
