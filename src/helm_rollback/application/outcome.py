@@ -52,8 +52,8 @@ class Run:
     def wrote_objects(self) -> bool:
         """Whether any object but the release records was written. One POST of a Secret made our own record."""
         objects = [written for written in self.touched if _RECORD_PATH not in written.path]
-        made = [written for written in objects if written.method == "POST" and written.path.endswith("/secrets")]
-        return len(objects) > len(made[:1])
+        made_secrets = [written for written in objects if written.path.endswith("/secrets")]
+        return len(objects) > len(made_secrets[:1])
 
 
 def failure_without_record(run: Run) -> Failure:

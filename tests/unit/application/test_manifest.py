@@ -70,6 +70,8 @@ KINDS: dict[str, tuple[str, set[ServedKind]]] = {
         "apiVersion: v1\nkind: SecretList\nitems:\n- metadata: {}\n",
         {SECRET},
     ),
+    "a list with what is no object": ("apiVersion: v1\nkind: SecretList\nitems: [1, null, words]\n", set()),
+    "a List whose items tell no kind": ("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n", set()),
     "an empty List": ("apiVersion: v1\nkind: List\nitems: []\n", set()),
     "a kind that ends like a list": (
         "apiVersion: x/v1\nkind: AllowList\nspec: {}\n",

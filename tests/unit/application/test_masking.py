@@ -115,7 +115,9 @@ def test_a_list_that_holds_a_secret_is_shown_item_by_item() -> None:
     items = [yaml.safe_load(CONFIG_MAP), yaml.safe_load(SECRET)]
     shown = masked_manifest(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}))
 
-    assert [document["kind"] for document in yaml.safe_load_all(shown)] == ["ConfigMap", "Secret"]
+    config_map, masked = yaml.safe_load_all(shown)
+    assert (config_map["kind"], masked["kind"]) == ("ConfigMap", "Secret")
+    assert config_map["data"] == {"url": f"db://app:{MASK}@db"}
     assert PASSWORD not in shown
     assert base64(PASSWORD) not in shown
 

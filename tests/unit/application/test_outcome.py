@@ -87,6 +87,7 @@ WRITTEN = [
     ("the record", [CREATED], False),
     ("the record, and the one before it", [CREATED, REWRITTEN, touch("PUT", RECORD[:-1] + "2")], False),
     ("a ConfigMap", [CREATED, CONFIG_MAP], True),
+    ("a ConfigMap, made", [touch("POST", "/api/v1/namespaces/prod/configmaps")], True),
     ("a Secret of the chart, made", [CREATED, touch("POST", SECRETS)], True),
     ("a Secret of the chart, changed", [CREATED, touch("PATCH", SECRETS + "/db")], True),
     ("a Secret of the chart, deleted", [CREATED, touch("DELETE", SECRETS + "/db")], True),
@@ -115,9 +116,10 @@ def test_a_record_that_the_fence_refused_means_that_somebody_else_came() -> None
 
 
 def test_a_record_that_is_there_already_means_that_somebody_else_came() -> None:
-    failure = failure_without_record(run(reason=FailureReason.EXTERNAL_CHANGE))
+    failure = failure_without_record(run("Error: release: already exists", reason=FailureReason.EXTERNAL_CHANGE))
 
     assert (failure.reason, failure.applied) == (FailureReason.EXTERNAL_CHANGE, Applied.NOT_APPLIED)
+    assert failure.message.startswith("someone else's Helm")
 
 
 def test_a_refused_rewriting_of_the_base_means_nothing() -> None:

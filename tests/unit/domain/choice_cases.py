@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from support.revisions import deployed, failed, failed_rollback, rolled_back, superseded, unproven, worked
+from support.revisions import content, deployed, failed, failed_rollback, rolled_back, superseded, unproven, worked
 from support.samples import NOON
 
 from helm_rollback.domain.revision import Mark, Revision
@@ -98,6 +98,18 @@ CASES = [
         "4:CURRENT,3:ROLLED_BACK_FROM",
     ),
     Case(
+        "such a rollback whose wait alone failed is known by its content",
+        [worked(1), worked(2), worked(3), failed_rollback(4, to=0, applied=True, **content(1))],
+        1,
+        "4:CURRENT,3:ROLLED_BACK_FROM,2:ROLLED_BACK_FROM",
+    ),
+    Case(
+        "such a rollback to what is not known excludes only the revision that it left",
+        [worked(1), worked(2), worked(3), failed_rollback(4, to=0, applied=True, **content("pruned"))],
+        2,
+        "4:CURRENT,3:ROLLED_BACK_FROM",
+    ),
+    Case(
         "a killed rollback excludes only the revision that it left",
         [worked(1), worked(2), worked(3), failed_rollback(4, 1, applied=False, status=Status.PENDING_ROLLBACK)],
         2,
@@ -140,6 +152,12 @@ CASES = [
         "3:CURRENT",
     ),
     Case(
+        "content that had never worked is not brought back",
+        [failed(1), worked(2), deployed(3, like=1, mark=Mark.BAD), failed(4)],
+        2,
+        "4:CURRENT,3:MARKED_BAD",
+    ),
+    Case(
         "an upgrade that changed nothing is no way back",
         [worked(1), worked(2, like=1), failed(3), deployed(4, like=1, mark=Mark.BAD), failed(5)],
         2,
@@ -168,16 +186,22 @@ CASES = [
         "4:CURRENT,3:NOT_SUCCESSFUL,2:BEFORE_BOUNDARY,1:BEFORE_BOUNDARY",
     ),
     Case(
+        "the first revision of a life has nothing before it",
+        [worked(1), worked(2), failed(3, first_deployed=ANEW)],
+        0,
+        "3:CURRENT,2:BEFORE_BOUNDARY,1:BEFORE_BOUNDARY",
+    ),
+    Case(
         "old content of an earlier life does not make an upgrade a rollback",
         [
             worked(1),
             worked(2, first_deployed=ANEW),
             worked(3, first_deployed=ANEW),
-            deployed(4, like=1, first_deployed=ANEW),
-            failed(5, first_deployed=ANEW, mark=Mark.GOOD),
+            deployed(4, like=1, first_deployed=ANEW, mark=Mark.BAD),
+            failed(5, first_deployed=ANEW),
         ],
-        4,
-        "5:CURRENT",
+        3,
+        "5:CURRENT,4:MARKED_BAD",
     ),
     Case("an unreadable revision is no life boundary", [worked(1), failed(2, first_deployed=None), failed(3)], 1),
     Case(

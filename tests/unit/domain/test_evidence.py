@@ -90,6 +90,10 @@ def test_a_text_of_ones_own_proves_nothing_if_a_new_life_follows() -> None:
     assert told(superseded("Upgrade complete"), after=anew) is Verdict.WORKED
 
 
+def test_a_text_of_ones_own_needs_no_successor() -> None:
+    assert verdict(superseded("v1.2"), older_is_deployed=False, successor=None) is Verdict.WORKED
+
+
 # --- rule R: what a superseded rollback proves ------------------------------------------
 
 ROLLBACKS = [
@@ -156,6 +160,7 @@ UNDECIDED = [
     ("is a rollback still pending", successor(Status.PENDING_ROLLBACK, "Rollback to 1")),
     ("was pending until somebody set it failed", successor(Status.FAILED, STAMP)),
     ("was unlocked by Flux", successor(Status.FAILED, "Release unlocked from stale 'pending-rollback' state")),
+    ("was unlocked by Flux, and superseded", successor(Status.SUPERSEDED, "Release unlocked from stale 'x' state")),
     ("was overwritten by an uninstall", successor(Status.UNINSTALLED, "Uninstallation complete")),
     ("has its uninstall in mind", successor(Status.SUPERSEDED, "Upgrade complete", deleted=True)),
     ("can not be read", successor(Status.UNKNOWN, "")),
@@ -165,6 +170,12 @@ UNDECIDED = [
 @pytest.mark.parametrize("after", [case[1] for case in UNDECIDED], ids=[case[0] for case in UNDECIDED])
 def test_rule_r3_a_rollback_is_unproven_if_its_successor(after: Successor) -> None:
     assert told(superseded("Rollback to 1"), after=after) is Verdict.UNPROVEN
+
+
+def test_rule_r2_a_hook_decides_nothing_where_the_rollbacks_own_time_is_not_known() -> None:
+    record = superseded("Rollback to 1", hooks=(a_hook(PRE, phase="Running"),), last_deployed=None)
+
+    assert told(record) is Verdict.WORKED
 
 
 def test_rule_r3_a_rollback_without_successor_is_unproven() -> None:

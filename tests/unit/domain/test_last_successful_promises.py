@@ -88,6 +88,15 @@ def test_a_skipped_revision_tells_its_status_and_why_in_words() -> None:
     }
 
 
+def test_an_explanation_names_the_rollback_that_left_the_revision() -> None:
+    history = [worked(1), worked(2), failed_rollback(3, to=1, applied=False, description="")]
+
+    told = {entry.revision: entry.explanation for entry in choose([*history, failed(4)], failed(4)).skipped}
+
+    assert told[2] == "revision 3 rolled it back"
+    assert told[3] == "it never worked: FAILED"
+
+
 def test_an_explanation_keeps_one_line_of_a_long_error() -> None:
     history = [worked(1), failed(2, description="x" * 5000 + "\nsecond line"), failed(3)]
 

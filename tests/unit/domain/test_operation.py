@@ -57,6 +57,7 @@ NO_STAMPS = [
     ("a ticket", "[SHOP-1] Rollback to 1"),
     ("a stamp that does not stand at the start", f" [{ID}] Rollback to 1"),
     ("an id without brackets", f"{ID} Rollback to 1"),
+    ("an id in other brackets", f"({ID}] Rollback to 1"),
     ("an id that does not end", f"[{ID} Rollback to 1"),
     ("an id too long", f"[{ID}0] Rollback to 1"),
     ("an opening bracket alone", "["),
