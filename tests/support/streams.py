@@ -20,8 +20,6 @@ class Call(Protocol):
 
     def cancel(self) -> object: ...
 
-    def code(self) -> grpc.StatusCode: ...
-
 
 class Stream:
     """Reads a stream in the background. Every wait has a deadline and says what was told instead."""
@@ -30,6 +28,8 @@ class Stream:
         self._call = call
         self._changed = threading.Condition()
         self._ended = False
+        self.error = grpc.RpcError("the stream has not failed")
+        """How it failed, once it has ended so."""
         self.responses: list[StreamHistoryResponse] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -62,11 +62,6 @@ class Stream:
     def tokens(self) -> list[str]:
         """The resume token of each response so far."""
         return [response.resume_token for response in self.responses]
-
-    @property
-    def code(self) -> grpc.StatusCode:
-        """How the stream ended; call it after the end."""
-        return self._call.code()
 
     def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Wait for a condition, looked at after each response."""
@@ -105,8 +100,8 @@ class Stream:
                 with self._changed:
                     self.responses.append(response)
                     self._changed.notify_all()
-        except grpc.RpcError:
-            pass  # `code` has it
+        except grpc.RpcError as error:
+            self.error = error
         with self._changed:
             self._ended = True
             self._changed.notify_all()
