@@ -247,8 +247,9 @@ async def test_a_purge_does_not_end_a_stream(world: World, service: Service) -> 
 
 async def test_a_drain_ends_streams_and_their_tokens_work_on_the_successor(world: World, service: Service) -> None:
     async with Following(stream(service)) as following:
-        await world.stop()
+        await service.server.drain()
         end = await following.ended()
+        await world.stop()
 
     assert end is not None
     assert (end.code, end.reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")

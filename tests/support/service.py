@@ -90,6 +90,15 @@ class Service:
         release = await self.read(lambda view: view.release(parsed))
         return release.last_sequence if release is not None else 0
 
+    async def until_observed(self, cluster: FakeCluster) -> None:
+        """Wait until all that happened in the cluster is written down."""
+
+        async def observed() -> bool:
+            version = await self.read(lambda view: view.observed_version(cluster.name))
+            return version is not None and version >= cluster.resource_version
+
+        await eventually(observed, "the observer has seen everything")
+
     async def settled(self, id_of_operation: str) -> Operation:
         """The operation after its end."""
         request = pb.WaitOperationRequest(operation_id=id_of_operation)

@@ -62,6 +62,11 @@ class FakeCluster:
 
     # --- what a test does to it -------------------------------------------------------
 
+    @property
+    def resource_version(self) -> int:
+        """That of the newest write."""
+        return self._version
+
     def now(self) -> datetime:
         """A clock that moves with every write, so that no two revisions are made at once."""
         return _EPOCH + timedelta(seconds=self._version)
