@@ -216,7 +216,8 @@ def unusable(database: Path, error: OSError | DBAPIError | StoreUnavailable | Le
 
 def _why(error: OSError | DBAPIError | StoreUnavailable | LedgerCorrupt) -> str:
     if isinstance(error, OSError):
-        return _ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
+        number = error.errno or 0
+        return _ADVICE.get(number) or f"{os.strerror(number)}; choose another --database"
     told = translated(error) if isinstance(error, DBAPIError) else error
     if isinstance(told, LedgerCorrupt):
         return f"{told}; restore a backup, or choose another --database"
