@@ -12,15 +12,14 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from local_cluster import ApiError, LocalCluster
 from support.by_hand import ByHand
-from support.calls import WAIT, failure_reason, state
-from support.charts import config_map, deployment, job
+from support.calls import failure_reason, state
+from support.charts import config_map
 from support.held_writes import CREATE, HeldWrites
 from support.helm import Helm
 from support.process import HELD_SERVICE, RunService, ServiceProcess
 from support.waiting import eventually
 
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
-from helm_rollback.v1.history_pb2 import RevisionTransition
 from helm_rollback.v1.release_pb2 import Failure, Operation
 from helm_rollback.v1.release_service_pb2 import ListRevisionsRequest
 from helm_rollback.v1.rollback_service_pb2 import RollbackRequest
@@ -40,11 +39,6 @@ def by_hand(helm: Helm, tmp_path: Path) -> ByHand:
     return ByHand(helm, tmp_path)
 
 
-def roll_back(service: ServiceProcess, release_id: str, target: int, options: HelmOptions | None = None) -> Operation:
-    request = RollbackRequest(release_id=release_id, target_revision=target, wait_timeout=WAIT, helm_options=options)
-    return service.rollbacks.Rollback(request).operation
-
-
 def test_helm_failed_for_what_has_no_name_of_its_own(
     service: ServiceProcess, shop: str, by_hand: ByHand, local_cluster: LocalCluster, namespace: str
 ) -> None:
@@ -62,13 +56,13 @@ def test_helm_failed_for_what_has_no_name_of_its_own(
     )
     eventually(lambda: not local_cluster.client.exists(f"/api/v1/namespaces/{other}"), "the namespace is gone")
 
-    operation = roll_back(service, shop, 1)
+    operation = service.roll_back(shop, 1)
 
     assert failure_reason(operation) == "HELM_FAILED"
     assert f'namespaces "{other}" not found' in operation.failure.message
     assert operation.failure.message in operation.failure.helm_output
     assert operation.outcome_evidence == Operation.OBSERVED
-    _assert_free(by_hand)
+    by_hand.assert_free()
 
 
 def test_object_rejected_by_the_api_server(service: ServiceProcess, shop: str, by_hand: ByHand) -> None:
@@ -76,13 +70,13 @@ def test_object_rejected_by_the_api_server(service: ServiceProcess, shop: str, b
     by_hand.upgrade("1.1.0")
     by_hand.upgrade("1.2.0", c=config_map("fixed", immutable=True, a="2"))
 
-    operation = roll_back(service, shop, 1)
+    operation = service.roll_back(shop, 1)
 
     assert failure_reason(operation) == "OBJECT_REJECTED"
     assert operation.failure.applied == Failure.PARTLY
     assert "immutable" in operation.failure.message
     assert operation.result_revision == 4
-    _assert_free(by_hand)
+    by_hand.assert_free()
 
 
 def test_apply_conflict_with_another_manager(
@@ -97,9 +91,9 @@ def test_apply_conflict_with_another_manager(
         content_type="application/apply-patch+yaml",
     )
 
-    operation = roll_back(service, shop, 1)
-    forced = roll_back(
-        service, shop, 1, HelmOptions(force_conflicts=True, server_side_apply=HelmOptions.ServerSideApply.ENABLED)
+    operation = service.roll_back(shop, 1)
+    forced = service.roll_back(
+        shop, 1, HelmOptions(force_conflicts=True, server_side_apply=HelmOptions.ServerSideApply.ENABLED)
     )
 
     assert failure_reason(operation) == "APPLY_CONFLICT"
@@ -122,7 +116,7 @@ def test_kind_not_served_is_found_before_helm_strands_the_release(
     local_cluster.client.delete(f"{definitions}/widgets.{group}")
     eventually(lambda: not local_cluster.client.exists(f"/apis/{group}/v1"), "discovery tells it")
 
-    operation = roll_back(service, shop, 1)
+    operation = service.roll_back(shop, 1)
 
     assert failure_reason(operation) == "KIND_NOT_SERVED"
     assert f"{group}/v1 Widget" in operation.failure.message
@@ -144,7 +138,7 @@ def test_record_mismatch_where_somebody_edited_the_targets_record(
     secret["data"]["release"] = base64.b64encode(packed).decode()
     local_cluster.client.request("PUT", path, secret)
 
-    operation = roll_back(service, shop, 1)
+    operation = service.roll_back(shop, 1)
 
     assert failure_reason(operation) == "RECORD_MISMATCH"
     _assert_nothing_was_run(operation)
@@ -194,7 +188,7 @@ def test_what_helm_prints_of_a_secret_is_told_to_nobody(service: ServiceProcess,
     assert CANARY in by_hand.helm.run("history", "shop").stdout
 
     with service.stream(shop) as stream:
-        operation = roll_back(service, shop, 2)
+        operation = service.roll_back(shop, 2)
         stream.until_settled(operation.operation_id)
     listed = service.releases.ListRevisions(ListRevisionsRequest(release_id=shop))
 
@@ -207,66 +201,10 @@ def test_what_helm_prints_of_a_secret_is_told_to_nobody(service: ServiceProcess,
     assert CANARY not in str(listed)
 
 
-class TestWithPods:
-    """Waits and hooks need Pods."""
-
-    @pytest.fixture
-    def shop(self, workload_namespace: str) -> str:
-        return f"default.{workload_namespace}.shop"
-
-    @pytest.fixture
-    def by_hand(self, workload_helm: Helm, tmp_path: Path) -> ByHand:
-        return ByHand(workload_helm, tmp_path)
-
-    def test_wait_timed_out_on_a_deployment_that_is_never_ready(
-        self, workload_service: ServiceProcess, shop: str, by_hand: ByHand
-    ) -> None:
-        by_hand.install("1.0.0", d=deployment(ready=False))
-        by_hand.upgrade("1.1.0")
-
-        operation = roll_back(workload_service, shop, 1, HelmOptions(timeout=Duration(seconds=2)))
-
-        assert failure_reason(operation) == "WAIT_TIMED_OUT"
-        assert operation.failure.applied == Failure.APPLIED
-        assert by_hand.statuses[3] == "failed"
-        _assert_free(by_hand)
-
-    @pytest.mark.parametrize(
-        ("event", "applied"), [("pre-rollback", Failure.NOT_APPLIED), ("post-rollback", Failure.APPLIED)]
-    )
-    def test_hook_failed_and_the_record_does_not_stay_pending(
-        self,
-        workload_service: ServiceProcess,
-        shop: str,
-        by_hand: ByHand,
-        event: str,
-        applied: Failure.Applied.ValueType,
-    ) -> None:
-        """After a failed hook Helm itself leaves the release in pending-rollback, and refuses each upgrade."""
-        by_hand.install("1.0.0", j=job(hooks=[event], fails=True))
-        by_hand.upgrade("1.1.0")
-
-        with workload_service.follow(shop, deployed=2) as stream:
-            operation = roll_back(workload_service, shop, 1)
-            stream.until_settled(operation.operation_id)
-
-        assert failure_reason(operation) == "HOOK_FAILED"
-        assert operation.failure.applied == applied
-        assert by_hand.statuses == {1: "superseded", 2: "deployed", 3: "failed"}
-        assert stream.told[-2:] == ["revision 3 PENDING_ROLLBACK → FAILED", "operation FAILED"]
-        assert stream.events[-2].revision_transition.cause == RevisionTransition.SERVICE
-        _assert_free(by_hand)
-
-
 def _assert_nothing_was_run(operation: Operation) -> None:
     assert operation.failure.applied == Failure.NOT_APPLIED
     assert (operation.attempt, operation.result_revision) == (0, 0)
     assert operation.failure.helm_output == ""
-
-
-def _assert_free(by_hand: ByHand) -> None:
-    """Helm refuses to upgrade a release that is pending."""
-    by_hand.upgrade("9.0.0")
 
 
 def _is_served(cluster: LocalCluster, path: str) -> bool:

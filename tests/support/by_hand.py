@@ -40,6 +40,10 @@ class ByHand:
     def fail_to_roll_back(self, revision: int) -> None:
         assert self.helm.rollback("shop", revision, check=False).returncode == 1
 
+    def assert_free(self) -> None:
+        """Helm upgrades it; it refuses that for a release that is pending."""
+        self.upgrade("99.0.0")
+
     @property
     def statuses(self) -> dict[int, str]:
         """What Helm says of each revision."""

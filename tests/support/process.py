@@ -12,14 +12,16 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+from support.calls import WAIT
 from support.cluster import BIN_DIR
 from support.streams import Stream
 from support.waiting import PATIENCE, eventually
 
-from helm_rollback.v1.release_pb2 import Revision
+from helm_rollback.v1.helm_options_pb2 import HelmOptions
+from helm_rollback.v1.release_pb2 import Operation, Revision
 from helm_rollback.v1.release_service_pb2 import GetReleaseRequest
 from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceStub
-from helm_rollback.v1.rollback_service_pb2 import StreamHistoryRequest
+from helm_rollback.v1.rollback_service_pb2 import RollbackRequest, StreamHistoryRequest
 from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
 
 SERVICE = ("-m", "helm_rollback")
@@ -137,6 +139,11 @@ class ServiceProcess:
         return str(self.ready["grpc"])
 
     @property
+    def said(self) -> str:
+        """All that it printed."""
+        return (self._folder / "stdout").read_text()
+
+    @property
     def stderr(self) -> str:
         """Its log, over all its starts."""
         path = self._folder / "stderr"
@@ -154,6 +161,13 @@ class ServiceProcess:
     @property
     def releases(self) -> ReleaseServiceStub:
         return ReleaseServiceStub(self.channel)
+
+    def roll_back(self, release_id: str, target: int, options: HelmOptions | None = None) -> Operation:
+        """Rollback, and wait for its outcome."""
+        request = RollbackRequest(
+            release_id=release_id, target_revision=target, wait_timeout=WAIT, helm_options=options
+        )
+        return self.rollbacks.Rollback(request).operation
 
     def stream(
         self, release_id: str, *, resume_token: str | None = None, tail: int | None = None, until: str = ""
@@ -182,7 +196,7 @@ class ServiceProcess:
 
     @property
     def _ready_line(self) -> str:
-        line, newline, _ = (self._folder / "stdout").read_text().partition("\n")
+        line, newline, _ = self.said.partition("\n")
         return line if newline else ""
 
     def _end(self) -> None:
