@@ -76,14 +76,20 @@ def exits(server: str, *, request_id: str = "") -> Iterator[None]:
     except grpc.RpcError as error:
         end = CallEnd.of(error, server=server)
         say(f"{clean(end.message)} [{end.reason}]" if end.reason else clean(end.message))
-        if end.outcome_is_open and request_id:
-            say(f"whether it was accepted is open; to be sure, repeat it with --request-id {request_id}")
+        if end.outcome_is_open:
+            _say_how_to_be_sure(request_id)
         raise typer.Exit(end.code) from None
     except UnicodeEncodeError:
         say("the arguments must be UTF-8 text")
         raise typer.Exit(ExitCode.USAGE) from None
     except KeyboardInterrupt:
+        _say_how_to_be_sure(request_id)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _say_how_to_be_sure(request_id: str) -> None:
+    if request_id:
+        say(f"whether it was accepted is open; to be sure, repeat it with --request-id {request_id}")
 
 
 def say(text: str) -> None:

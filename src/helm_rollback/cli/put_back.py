@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from helm_rollback.cli import arguments, text
 from helm_rollback.cli.connection import CALL_SECONDS, Service, connected, follow
-from helm_rollback.cli.exits import exits, say
+from helm_rollback.cli.exits import ExitCode, exits, say
 from helm_rollback.cli.look import operation_exit, show_operation
 from helm_rollback.cli.output import Output
 from helm_rollback.v1 import rollback_service_pb2 as pb
@@ -96,7 +96,13 @@ def _finish(service: Service, accepted: Accepted, *, wait: bool, output_format: 
     """Show what became of it; ends the command."""
     operation = accepted.operation
     if wait and not operation.HasField("end_time"):
-        operation = _outcome(service, accepted)
+        try:
+            operation = _outcome(service, accepted)
+        except (grpc.RpcError, KeyboardInterrupt) as interruption:
+            say(f"the operation goes on; see: helm-rollback operation {operation.operation_id}")
+            if isinstance(interruption, KeyboardInterrupt):
+                raise typer.Exit(ExitCode.INTERRUPTED) from None
+            raise
     show_operation(operation, output_format)
     raise typer.Exit(operation_exit(operation))
 
@@ -112,15 +118,11 @@ def _outcome(service: Service, accepted: Accepted) -> Operation:
         resume_token=accepted.resume_token,
         end_after_operation_id=operation.operation_id,
     )
-    try:
-        with Console(stderr=True).status(Text(text.operation_line(operation))) as line:
-            for response in follow(service, request):
-                if response.WhichOneof("item") == "event":
-                    line.update(Text(text.event_text(response.event)))
-                    operation = _newer(operation, response)
-    except (grpc.RpcError, KeyboardInterrupt):
-        say(f"the operation goes on; see: helm-rollback operation {operation.operation_id}")
-        raise
+    with Console(stderr=True).status(Text(text.operation_line(operation))) as line:
+        for response in follow(service, request):
+            if response.WhichOneof("item") == "event":
+                line.update(Text(text.event_text(response.event)))
+                operation = _newer(operation, response)
     return operation
 
 

@@ -1,0 +1,222 @@
+"""The command line against a service: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from service.in_process import Service
+from support.fakes import Chart, HelmRun, Point, RunEnd
+
+from helm_rollback.v1 import rollback_service_pb2 as pb
+
+SHOP = "default.prod.shop"
+DONE, OPERATION_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def documents(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+async def started(service: Service, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    """The command, running; it finds the service by its environment."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "helm_rollback", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"HELM_ROLLBACK_SERVER": service.address, "COLUMNS": "200", "TZ": "UTC"} | environment,
+    )  # fmt: skip
+
+
+async def texts(process: asyncio.subprocess.Process, count: int) -> list[str]:
+    """What the next lines say, without sequence and time."""
+    assert process.stdout is not None
+    return [(await process.stdout.readline()).decode().split("  ")[-1].strip() for _ in range(count)]
+
+
+async def run(service: Service, *arguments: str, **environment: str) -> Ran:
+    """The command, ended."""
+    process = await started(service, *arguments, **environment)
+    out, err = await process.communicate()
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_a_rollback_that_worked_exits_with_0(service: Service) -> None:
+    service.installed()
+
+    ran = await run(service, "rollback", SHOP, "1", "--reason", "it broke", "--actor", "ci")
+
+    assert (ran.code, ran.err) == (DONE, "")
+    assert "Rollback to 1 SUCCEEDED, revision 3" in ran.out
+    assert "it broke" in ran.out
+
+
+async def test_a_rollback_that_failed_exits_with_1(service: Service) -> None:
+    service.installed()
+    service.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+
+    ran = await run(service, "rollback", SHOP, "1", "--output", "json")
+
+    assert ran.code == OPERATION_FAILED
+    assert [document["failure"]["errorReason"] for document in ran.documents] == ["WAIT_TIMED_OUT"]
+
+
+async def test_without_waiting_it_exits_at_once(idle_service: Service) -> None:
+    idle_service.installed()
+
+    ran = await run(idle_service, "rollback", SHOP, "1", "--no-wait", "-o", "json")
+
+    assert (ran.code, ran.documents[0]["state"]) == (DONE, "PENDING")
+
+
+async def test_the_last_successful_revision_is_put_back(service: Service) -> None:
+    service.installed(revisions=2).upgrade(Chart(version="9.9.9"), fails=True)
+
+    ran = await run(service, "last-successful", SHOP, "-o", "json")
+
+    assert ran.code == DONE
+    assert ran.documents[0]["selection"]["revision"] == 2
+
+
+async def test_a_repeated_request_is_one_operation(service: Service) -> None:
+    service.installed()
+    call = ("rollback", SHOP, "1", "--request-id", str(uuid4()), "-o", "json")
+
+    first, second = await run(service, *call), await run(service, *call)
+
+    assert first.documents[0]["operationId"] == second.documents[0]["operationId"]
+
+
+REFUSALS = [
+    (("rollback", "default.prod.none", "1"), REFUSED, "RELEASE_NOT_FOUND"),
+    (("last-successful", SHOP), REFUSED, "CURRENT_IS_SUCCESSFUL"),
+    (("rollback", SHOP, "1", "--expected-current-revision", "1"), REFUSED, "CURRENT_REVISION_CHANGED"),
+    (("operation", str(uuid4())), REFUSED, "OPERATION_NOT_FOUND"),
+    (("history", "default.prod.none", "--follow"), REFUSED, "RELEASE_NOT_FOUND"),
+    (("operation", "1"), USAGE, "INVALID_FIELD"),
+    (("rollback", "shop", "1"), USAGE, "INVALID_FIELD"),
+    (("rollback", SHOP, "1", "--reason", "two\nlines"), USAGE, "INVALID_FIELD"),
+    (("rollback", SHOP, "1", "--timeout", "25h"), USAGE, "INVALID_FIELD"),
+    (("rollback", SHOP, "0"), USAGE, "REVISION"),
+    (("rollback", SHOP, "-1"), USAGE, "-1"),
+    (("rollback", SHOP, "2147483648"), USAGE, "REVISION"),
+    (("rollback", SHOP, "one"), USAGE, "REVISION"),
+    (("rollback", SHOP), USAGE, "REVISION"),
+    (("rollback", SHOP, "1", "--timeout", "soon"), USAGE, "30s, 5m or 1h"),
+    (("rollback", SHOP, "1", "--actor", "Zoë"), USAGE, "ASCII"),
+    (("rollback", SHOP, "1", "--reason", "\udcff"), USAGE, "UTF-8"),
+    (("history", SHOP, "--output", "yaml"), USAGE, "--output"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"), REFUSALS, ids=[f"{case[0][0]}-{case[2]}-{n}" for n, case in enumerate(REFUSALS)]
+)
+async def test_a_refusal_is_told_in_a_sentence(
+    service: Service, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    service.installed()
+
+    ran = await run(service, *arguments)
+
+    assert (ran.code, ran.out) == (code, "")
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("command", [("rollback", SHOP, "1"), ("history", SHOP, "-f"), ("releases",)])
+async def test_where_nobody_answers_it_exits_with_4(service: Service, command: tuple[str, ...]) -> None:
+    ran = await run(service, *command, HELM_ROLLBACK_SERVER="127.0.0.1:1")
+
+    assert ran.code == UNREACHABLE
+    assert "no service answers at 127.0.0.1:1" in ran.err
+
+
+async def test_the_history_is_a_table_as_helms_is(service: Service) -> None:
+    service.installed()
+    await run(service, "rollback", SHOP, "1", "--reason", "it broke", "--actor", "ci")
+
+    ran = await run(service, "history", SHOP)
+
+    heading, *rows = [line.split() for line in ran.out.splitlines() if line.strip(" ─")]
+    assert " ".join(heading) == "Revision Status Operation Chart Version Who and why"
+    assert [" ".join(row) for row in rows] == [
+        "1 SUPERSEDED Install 1.0.0 Install complete",
+        "2 SUPERSEDED Upgrade 1.0.1 Upgrade complete",
+        "3 DEPLOYED Rollback to 1 1.0.0 ci: it broke",
+    ]
+
+
+async def test_the_history_is_one_document_a_line_for_scripts(service: Service) -> None:
+    service.installed()
+
+    ran = await run(service, "history", SHOP, "--output", "json", "--max", "1")
+
+    assert [(document["revision"], document["status"]) for document in ran.documents] == [(2, "DEPLOYED")]
+    assert ran.documents[0]["rollbackTarget"] == 0
+
+
+async def test_following_prints_each_event_as_it_happens(service: Service) -> None:
+    service.installed()
+    process = await started(service, "history", SHOP, "--follow")
+    past = await texts(process, 2)
+
+    await service.rollbacks.Rollback(pb.RollbackRequest(release_id=SHOP, target_revision=1))
+    lines = await texts(process, 6)
+    process.terminate()
+    await process.communicate()
+
+    assert past == [
+        "revision 1 → SUPERSEDED (Install, 1.0.0, adopted)",
+        "revision 2 → DEPLOYED (Upgrade, 1.0.1, adopted)",
+    ]
+    assert lines == [
+        "operation Rollback to 1 PENDING by anonymous",
+        "operation Rollback to 1 RUNNING",
+        "revision 3 → PENDING_ROLLBACK (Rollback to 1, 1.0.0)",
+        "revision 2 DEPLOYED → SUPERSEDED (Upgrade, 1.0.1)",
+        "revision 3 PENDING_ROLLBACK → DEPLOYED (Rollback to 1, 1.0.0)",
+        "operation Rollback to 1 SUCCEEDED, revision 3",
+    ]
+
+
+async def test_whoever_interrupts_it_is_told_the_way_on(service: Service) -> None:
+    service.installed()
+    hold = service.helm.hold(Point.AFTER_CREATE)
+    process = await started(service, "rollback", SHOP, "1")
+    await hold.reached.wait()
+
+    process.send_signal(2)
+    _, err = await process.communicate()
+    hold.release()
+
+    assert process.returncode == 130
+    goes_on = "the operation goes on; see: helm-rollback operation "
+    assert goes_on in err.decode() or "--request-id" in err.decode()  # where it had no answer yet
+
+
+async def test_releases_and_operations_are_shown(service: Service) -> None:
+    service.installed()
+    made = (await run(service, "rollback", SHOP, "1", "-o", "json")).documents[0]
+
+    listed = await run(service, "releases")
+    shown = await run(service, "operation", made["operationId"])
+    again = await run(service, "operation", made["operationId"], "-o", "json")
+
+    assert SHOP in listed.out
+    assert "Rollback to 1 SUCCEEDED" in shown.out
+    assert again.documents == [made]
