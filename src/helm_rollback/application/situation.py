@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from helm_rollback.application.ports import Cluster, LedgerView, Ports
 from helm_rollback.application.refresh import catch_up, lag_behind
 from helm_rollback.domain.evidence import rollback_hooks
-from helm_rollback.domain.operation import Operation
+from helm_rollback.domain.operation import Operation, OperationType
 from helm_rollback.domain.record import RecordRef
 from helm_rollback.domain.recovery import Evidence, OwnRecord
 from helm_rollback.domain.revision import Revision
@@ -63,7 +63,7 @@ def _weigh(
             base_unchanged=_base_unchanged(view, operation, base, interrupted=interrupted),
             own=_own_record(own, refs) if own is not None else None,
             hooks_may_have_run=interrupted and _has_hooks(view, ports, operation),
-            may_be_own=interrupted and own is None and after is not None and _may_be_own(operation, after),
+            may_be_own=interrupted and own is None and _may_have_written(view, operation, base, after),
         ),
     )
 
@@ -74,12 +74,19 @@ def _revision(view: LedgerView, operation: Operation, number: int) -> Revision |
 
 def _base_unchanged(view: LedgerView, operation: Operation, base: Revision | None, *, interrupted: bool) -> bool:
     """Whether current is the base still. Our own interrupted run may have superseded it already."""
+    if base is None or not _is_head(view, operation, base):
+        return False
+    superseded_by_us = interrupted and base.stored_by_helm and base.status is Status.SUPERSEDED
+    return superseded_by_us or base.status is operation.base_status
+
+
+def _is_head(view: LedgerView, operation: Operation, base: Revision) -> bool:
     release = view.release(operation.release_id)
-    if release is None or base is None or release.incarnation != operation.incarnation:
-        return False
-    if release.current_revision != operation.base_revision:
-        return False
-    return interrupted or base.status is operation.base_status
+    return (
+        release is not None
+        and release.incarnation == operation.incarnation
+        and release.current_revision == base.revision
+    )
 
 
 def _own_record(own: Revision, refs: list[RecordRef]) -> OwnRecord:
@@ -98,6 +105,23 @@ def _has_hooks(view: LedgerView, ports: Ports, operation: Operation) -> bool:
     return bool(rollback_hooks(ports.decode(payload)))
 
 
+def _may_have_written(view: LedgerView, operation: Operation, base: Revision | None, after: Revision | None) -> bool:
+    """Whether the operation may have written a record though none is known to be its own: then nothing is concluded."""
+    if after is None:
+        return base is None or not base.stored_by_helm or not _is_head(view, operation, base)
+    if _may_be_own(operation, after):
+        return True
+    revisions = view.incarnation_revisions(operation.release_id, incarnation=operation.incarnation)
+    return any(revision.operation_id == operation.operation_id for revision in revisions)
+
+
 def _may_be_own(operation: Operation, after: Revision) -> bool:
-    """Whether a failed record has our target, but its stamp is overwritten and its first version was not seen."""
-    return after.status is Status.FAILED and after.rollback_target == operation.target_revision
+    """Whether a stamp may have stood in the record before Helm wrote another text over it, unseen."""
+    if after.status is Status.UNKNOWN:
+        return True
+    if after.rollback_target not in (0, operation.target_revision):  # older Helm drops the target when it rewrites
+        return False
+    failed = after.operation_type is OperationType.ROLLBACK and after.description.startswith(
+        ('Rollback "', 'Release "')
+    )
+    return failed or after.status.is_uninstalled

@@ -52,7 +52,7 @@ class Evidence:
     hooks_may_have_run: bool
     """Whether the target has rollback hooks, hooks are not disabled, and Helm was started before."""
     may_be_own: bool = False
-    """Whether Helm was started, and a failed record with our target follows the base whose author is not known."""
+    """Whether Helm was started and may have written a record, though none bears its stamp (any more)."""
 
 
 def next_step(found: Evidence) -> Step:
