@@ -1,0 +1,167 @@
+"""What a killed service's successor makes of a record that is final, or gone; and of a cluster that is away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.fakes import Chart, HelmRun, Point, RunEnd
+from support.recovery import killed_at, outcome_after_restart, reason, with_two_revisions
+from support.service import Choices, World, rollback_request
+
+from helm_rollback.v1 import rollback_service_pb2 as pb
+from helm_rollback.v1.release_pb2 import Failure, Operation
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(folder=tmp_path) as world:
+        yield world
+
+
+# --- its record was final -------------------------------------------------------------
+
+
+async def test_a_deployed_record_means_that_it_worked(world: World) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.AFTER_END)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (ended.state, ended.result_revision, ended.attempt) == (Operation.SUCCEEDED, 3, 1)
+    assert ended.outcome_evidence == Operation.RECONSTRUCTED
+    assert len(world.helm.started) == 1
+
+
+@pytest.mark.parametrize("then", ["upgrade", "uninstall"])
+async def test_it_worked_though_others_have_gone_on_since(world: World, then: str) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.AFTER_END)
+    if then == "upgrade":
+        world.by_hand.upgrade(Chart(version="4.0.0"))
+    else:
+        world.by_hand.uninstall(keep_history=True)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (ended.state, ended.outcome_evidence) == (Operation.SUCCEEDED, Operation.RECONSTRUCTED)
+    assert len(world.helm.started) == 1
+
+
+async def test_a_superseded_record_that_nobody_saw_deployed_is_proved_by_its_successor(world: World) -> None:
+    with_two_revisions(world)
+    with world.cluster.watch_held():
+        killed = await killed_at(world, Point.AFTER_END)
+        world.by_hand.upgrade(Chart(version="4.0.0"))
+        world.cluster.forget_changes()
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (ended.state, ended.outcome_evidence) == (Operation.SUCCEEDED, Operation.RECONSTRUCTED)
+
+
+async def test_a_failed_record_is_told_with_helms_own_text(world: World) -> None:
+    with_two_revisions(world)
+    world.helm.scripts.append(HelmRun(end=RunEnd.APPLY_FAILS))
+    killed = await killed_at(world, Point.AFTER_END)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.result_revision) == ("OBJECT_REJECTED", 3)
+    assert ended.outcome_evidence == Operation.RECONSTRUCTED
+    assert "field is immutable" in ended.failure.message
+    assert len(world.helm.started) == 1
+
+
+# --- its stamp is gone, unseen --------------------------------------------------------
+
+
+@pytest.mark.parametrize("then", ["nothing", "upgrade", "uninstall", "purge", "damage"])
+async def test_an_end_whose_stamp_was_overwritten_unseen_is_never_guessed(world: World, then: str) -> None:
+    """Neither "nothing was run" nor another run: Helm was started, and may have written what is gone."""
+    with_two_revisions(world)
+    if then in ("nothing", "upgrade"):
+        world.helm.scripts.append(HelmRun(end=RunEnd.APPLY_FAILS))
+    with world.cluster.watch_held():
+        killed = await killed_at(world, Point.AFTER_END)
+        match then:
+            case "upgrade":
+                world.by_hand.upgrade(Chart(version="4.0.0"))
+            case "uninstall" | "purge":
+                world.by_hand.uninstall(keep_history=then == "uninstall")
+            case "damage":
+                world.cluster.damage("prod", "shop", 3)
+        world.cluster.forget_changes()
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
+    assert ended.outcome_evidence == Operation.RECONSTRUCTED
+    assert len(world.helm.started) == 1
+
+
+# --- the cluster is away, or the server drains ----------------------------------------
+
+
+async def test_it_waits_for_a_cluster_that_is_away_and_goes_on_then(world: World) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.AFTER_CREATE)
+    with world.cluster.away():
+        service = await world.start()
+        request = pb.GetOperationRequest(operation_id=killed)
+        assert (await service.rollbacks.GetOperation(request)).operation.state == Operation.RUNNING
+
+    assert (await service.settled(killed)).state == Operation.SUCCEEDED
+
+
+async def test_a_cluster_that_stays_away_too_long_leaves_the_outcome_unknown(world: World) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.AFTER_CREATE)
+    world.clock.move(timedelta(days=3))
+
+    with world.cluster.away():
+        ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
+
+
+async def test_what_expired_while_nobody_was_there_is_not_run(world: World) -> None:
+    with_two_revisions(world)
+    service = await world.start(Choices(works=False))
+    accepted = (await service.rollbacks.Rollback(rollback_request())).operation
+    await world.kill()
+    world.clock.move(timedelta(hours=2))
+
+    ended = await outcome_after_restart(world, accepted.operation_id)
+
+    assert (reason(ended), ended.failure.applied) == ("EXPIRED", Failure.NOT_APPLIED)
+    assert world.helm.started == []
+
+
+async def test_a_drain_lets_a_running_helm_end(world: World) -> None:
+    with_two_revisions(world)
+    service = await world.start()
+    hold = world.helm.hold(Point.AFTER_CREATE)
+    accepted = (await service.rollbacks.Rollback(rollback_request())).operation
+    await hold.reached.wait()
+    await service.server.drain()
+    hold.release()
+    await world.stop()
+
+    ended = await outcome_after_restart(world, accepted.operation_id)
+
+    assert (ended.state, ended.attempt, ended.outcome_evidence) == (Operation.SUCCEEDED, 1, Operation.OBSERVED)
+
+
+async def test_a_drain_leaves_what_waits_for_the_cluster_to_the_successor(world: World) -> None:
+    with_two_revisions(world)
+    service = await world.start(Choices(works=False))
+    accepted = (await service.rollbacks.Rollback(rollback_request())).operation
+    await world.stop()
+    with world.cluster.away():
+        await world.start()
+        await world.stop()
+
+    assert (await outcome_after_restart(world, accepted.operation_id)).state == Operation.SUCCEEDED

@@ -1,0 +1,47 @@
+"""A service killed in the middle of a rollback, and its successor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support.fakes import Chart, Point
+from support.service import Service, World, rollback_request
+from support.streams import tell
+
+from helm_rollback.v1 import rollback_service_pb2 as pb
+from helm_rollback.v1.error_reason_pb2 import ErrorReason
+from helm_rollback.v1.release_pb2 import Operation
+
+SHOP = "default.prod.shop"
+
+
+def with_two_revisions(world: World, first: Chart | None = None) -> None:
+    world.by_hand.install(first or Chart(version="1.0.0"))
+    world.by_hand.upgrade(Chart(version="2.0.0"))
+
+
+async def killed_at(world: World, point: Point, **fields: Any) -> str:
+    """Let a service accept a rollback to 1, and kill it where Helm has come to `point`; the operation's id."""
+    service = await world.start()
+    await service.until_observed(world.cluster)
+    hold = world.helm.hold(point)
+    accepted = (await service.rollbacks.Rollback(rollback_request(**fields))).operation
+    await hold.reached.wait()
+    await world.kill()
+    hold.release()
+    return accepted.operation_id
+
+
+async def outcome_after_restart(world: World, operation_id: str) -> Operation:
+    return await (await world.start()).settled(operation_id)
+
+
+def reason(operation: Operation) -> str:
+    assert operation.state == Operation.FAILED, operation
+    return ErrorReason.Name(operation.failure.error_reason)
+
+
+async def history(service: Service) -> list[str]:
+    request = pb.StreamHistoryRequest(release_id=SHOP, end_when_caught_up=True)
+    responses = [response async for response in service.rollbacks.StreamHistory(request)]
+    return [tell(response.event) for response in responses if response.HasField("event")]
