@@ -179,6 +179,7 @@ def test_sigterm_lets_helm_end_and_leaves_what_waits_to_the_next_process(
 
     assert service.wait() == 0
     assert by_hand.statuses[3] == "deployed"
+    assert by_hand.helm.statuses("other") == {1: "deployed"}, "nothing new was begun"
     service.start()
     ended = service.rollbacks.GetOperation(GetOperationRequest(operation_id=running.operation_id)).operation
     assert (state(ended), ended.attempt) == ("SUCCEEDED", 1)
