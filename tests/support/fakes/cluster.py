@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,6 +146,7 @@ class FakeCluster:
         self._tell(WatchKind.MODIFIED, stored)
 
     def _store(self, kind: WatchKind, key: Key, document: Document, *, uid: str, created: datetime) -> StoredRecord:
+        document = deepcopy(document)  # the writer goes on with its own
         stored = self._stored(document, uid=uid, created=created)
         self._secrets[key] = {"document": document, "stored": stored, "uid": uid, "created": created}
         self._tell(kind, stored)
