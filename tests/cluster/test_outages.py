@@ -17,7 +17,7 @@ from local_cluster import LocalCluster
 from support.by_hand import ByHand
 from support.calls import WAIT, failure_reason, refusal_of, state
 from support.cluster import BIN_DIR
-from support.held_writes import CREATE, HeldWrites
+from support.held_writes import CREATE, FINISH, HeldWrites
 from support.helm import Helm
 from support.process import HELD_SERVICE, RunService
 
@@ -136,6 +136,28 @@ def test_an_operation_that_waits_for_the_cluster_expires_or_runs_when_it_is_back
     assert (failure_reason(expired), expired.failure.applied) == ("EXPIRED", Failure.NOT_APPLIED)
     assert state(ran) == "SUCCEEDED"
     assert by_hand.statuses == {1: "superseded", 2: "superseded", 3: "deployed"}
+
+
+def test_a_rollback_that_lost_its_cluster_half_way_does_not_leave_the_release_pending(
+    frail_cluster: LocalCluster, run_service: RunService, held_writes: HeldWrites, by_hand: ByHand, shop: str
+) -> None:
+    """Everything is applied and nothing but Helm's last word is missing, which it can not write."""
+    service = run_service(
+        kubeconfig=frail_cluster.kubeconfig, program=HELD_SERVICE, environment=held_writes.environment
+    )
+    held_writes.hold(FINISH)
+    answer = service.rollbacks.Rollback(RollbackRequest(release_id=shop, target_revision=1))
+    held_writes.until_held(FINISH)
+
+    with _down(frail_cluster):
+        held_writes.release(FINISH)
+    with service.stream(shop, resume_token=answer.resume_token) as stream:
+        operation = stream.until_settled(answer.operation.operation_id)
+
+    assert failure_reason(operation) == "CLUSTER_UNREACHABLE"
+    assert operation.failure.applied == Failure.APPLIED
+    assert by_hand.statuses[3] == "failed"
+    by_hand.assert_free()
 
 
 @contextmanager
