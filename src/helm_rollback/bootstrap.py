@@ -54,7 +54,7 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain.start)
     async with _ports(settings, drain) as ports, _background(settings, ports), AsyncExitStack() as serving:
-        server = Server(ports, max_streams=settings.max_streams)
+        server = Server(ports, max_streams=settings.max_streams, reflect=settings.reflection)
         with _or_refuse():
             address = await server.start(settings.grpc)
         serving.push_async_callback(server.stop)
@@ -122,6 +122,8 @@ async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
     )
     observing = [asyncio.create_task(Observer(ports.ledger, cluster).run()) for cluster in ports.clusters.values()]
     working = asyncio.create_task(worker.run())
+    for task in (working, *observing):
+        task.add_done_callback(lambda _: ports.drain.start())  # a service without one of them is none
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Claim, Ports, RecordConflict, RecordWrite
 from helm_rollback.application.refresh import cluster_of
 from helm_rollback.application.situation import Situation, look
-from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable
+from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, OperationState, OutcomeEvidence
 from helm_rollback.domain.record_rules import RecordRules
 from helm_rollback.domain.recovery import Step, next_step
@@ -42,8 +42,12 @@ class Execution:
         """Bring the operation to its end. Raises GaveUp where another worker, or a later one, is to do it."""
         while not self._journal.operation.state.is_terminal:
             situation = await self._look()
-            if situation is not None:
+            if situation is None:
+                continue
+            try:
                 await self._take(next_step(situation.evidence), situation)
+            except StoreUnavailable as problem:  # before anything was begun: what is begun is written patiently
+                await self._journal.pause(problem)
 
     async def fail_internally(self, error_id: str) -> None:
         """End the operation after an error of this service's own."""
@@ -52,9 +56,11 @@ class Execution:
     # --- look -------------------------------------------------------------------------
 
     async def _look(self) -> Situation | None:
-        """The situation; None where the cluster has to be waited for, or the operation ended over it."""
+        """The situation; None where cluster or ledger were to be waited for, or the operation ended over it."""
         try:
             return await look(self._ports, self._cluster, self._journal.operation, interrupted=self._interrupted)
+        except StoreUnavailable as problem:
+            await self._journal.pause(problem)
         except ClusterUnreachable as problem:
             await self._wait_for_cluster(problem)
         except ClusterPermissionDenied as problem:
@@ -122,7 +128,8 @@ class Execution:
         try:
             run = await self._helm(situation, checked)
         except HelmUnavailable as problem:
-            await self._fail(FailureReason.HELM_UNAVAILABLE, str(problem))
+            applied = Applied.UNKNOWN if self._interrupted else Applied.NOT_APPLIED
+            await self._end(Failure(reason=FailureReason.HELM_UNAVAILABLE, message=str(problem), applied=applied))
             return
         await self._conclude(run)
 
@@ -212,7 +219,8 @@ class Execution:
             await self._conclude_failed(own, run, situation)
 
     async def _conclude_failed(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
-        superseded = situation.base is not None and situation.base.status is Status.SUPERSEDED
+        base, before = situation.base, self._journal.operation.base_status
+        superseded = base is not None and base.status is Status.SUPERSEDED and before is not Status.SUPERSEDED
         failure = outcome.failure_with_record(own, run, base_superseded=superseded)
         problem = await self._set_failed(own, situation) if own.status.is_pending else ""
         await self._end(replace(failure, message=f"{failure.message}{problem}"), result=own)

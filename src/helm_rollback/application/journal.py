@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -95,23 +95,30 @@ class Journal:
     async def read_again(self) -> None:
         """Take in what others did to the operation: it may have been cancelled."""
         operation_id = self.operation.operation_id
-        known = await self._ledger.read(lambda view: view.operation(operation_id))
+        known = await self._patiently(lambda: self._ledger.read(lambda view: view.operation(operation_id)))
         self.operation = known or self.operation
 
     async def now(self) -> datetime:
         """The ledger's clock."""
-        return await self._ledger.read(lambda view: view.now())
+        return await self._patiently(lambda: self._ledger.read(lambda view: view.now()))
 
     async def durably(self, body: Callable[[LedgerTransaction], T]) -> T:
         """Write, however long the ledger is away, while the lease holds."""
+        return await self._patiently(lambda: self._ledger.write(body))
+
+    async def pause(self, problem: Exception) -> None:
+        """Wait a little for the ledger to come back, while the lease holds."""
+        _log.warning("operation %s waits for the ledger: %s", self.operation.operation_id, problem)
+        if not self._lease.holds():
+            raise GaveUp from problem
+        await asyncio.sleep(PAUSE)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
-                return await self._ledger.write(body)
+                return await call()
             except StoreUnavailable as problem:
-                _log.warning("operation %s waits for the ledger: %s", self.operation.operation_id, problem)
-                if not self._lease.holds():
-                    raise GaveUp from problem
-                await asyncio.sleep(PAUSE)
+                await self.pause(problem)
 
     async def _write(self, change: Callable[[LedgerTransaction, Operation], Operation]) -> None:
         """Change the operation and tell it; one that has ended stays as it is."""

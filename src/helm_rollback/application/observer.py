@@ -55,8 +55,16 @@ class Observer:
                 self._list_first = True
             except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable) as problem:
                 _log.warning("observing cluster %s: %s", self._cluster.name, problem)
-                await asyncio.sleep(self._pause)
-                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+                await self._back_off()
+            except Exception:
+                # What is observed must go on, whatever one answer held.
+                _log.exception("observing cluster %s", self._cluster.name)
+                self._list_first = True
+                await self._back_off()
+
+    async def _back_off(self) -> None:
+        await asyncio.sleep(self._pause)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _observe(self) -> None:
         """Follow the cluster from where the ledger stands, until the watch ends."""
@@ -83,7 +91,12 @@ class Observer:
 
         async def apply(release_id: ReleaseId, listed: Sequence[RecordRef]) -> None:
             async with gate:
-                await apply_listed(self._ledger, self._cluster, release_id, listed)
+                try:
+                    await apply_listed(self._ledger, self._cluster, release_id, listed)
+                except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable):
+                    raise
+                except Exception:
+                    _log.exception("release %s could not be brought up to date", release_id)  # the others can
 
         await asyncio.gather(*(apply(release_id, by_release[release_id]) for release_id in sorted(by_release)))
         await self._ledger.write(lambda tx: tx.save_observed_version(self._cluster.name, version))

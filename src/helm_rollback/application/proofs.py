@@ -8,6 +8,7 @@ from dataclasses import replace
 from helm_rollback.application.ports import LedgerTransaction
 from helm_rollback.domain import evidence
 from helm_rollback.domain.evidence import Successor, Verdict
+from helm_rollback.domain.operation import OperationType
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.selection import Evidence
@@ -26,7 +27,7 @@ def with_proofs(
     record = stored.record
     if record is None:
         return replace(revision, unproven=not revision.successful)
-    if revision.operation_type is not None and revision.rollback_target:
+    if revision.operation_type is OperationType.ROLLBACK:
         completed = evidence.apply_completed(record)
         revision = replace(revision, apply_completed=revision.apply_completed or completed)
     if revision.successful:

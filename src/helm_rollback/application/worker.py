@@ -78,8 +78,8 @@ class Worker:
             self._slots.release()
 
     async def _execute(self, execution: Execution, claim: Claim) -> None:
-        await self._end_orphan(claim)
         try:
+            await self._end_orphan(claim)
             await execution.carry_out()
         except GaveUp:
             _log.info("operation %s is left to its next claim", claim.operation.operation_id)

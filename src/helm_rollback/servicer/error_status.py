@@ -62,7 +62,7 @@ _RETRY_AFTER: Final = {
 # one byte more, and the client sees another code. All of it stays below 4 KiB.
 _MESSAGE_BYTES: Final = 900
 _DESCRIPTION_BYTES: Final = 500
-_FACT_BYTES: Final = 400
+_FACT_BYTES: Final = 600
 
 
 def status_of(error: Exception, *, release_id: str = "") -> Status:
