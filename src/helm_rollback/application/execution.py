@@ -13,7 +13,7 @@ from datetime import datetime
 from helm_rollback.application import observation, outcome, preflight
 from helm_rollback.application.journal import PAUSE, GaveUp, Journal
 from helm_rollback.application.lease import Lease
-from helm_rollback.application.ports import Claim, Ports, RecordConflict, RecordWrite
+from helm_rollback.application.ports import Claim, LedgerTransaction, Ports, RecordConflict, RecordWrite
 from helm_rollback.application.refresh import cluster_of
 from helm_rollback.application.situation import Situation, look
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
@@ -211,12 +211,26 @@ class Execution:
             if self._journal.operation.state.is_terminal:
                 return
         own = situation.own
+        if own is None and run.created_record:
+            own = await self._attributed(situation)
         if own is None:
             await self._end(outcome.failure_without_record(run))
         elif own.successful:
             await self._journal.succeed(own, self._evidence)
         else:
             await self._conclude_failed(own, run, situation)
+
+    async def _attributed(self, situation: Situation) -> Revision | None:
+        """The revision after the base, noted as ours. The fence let our Helm create it; an older Helm has no stamp."""
+        operation, after = self._journal.operation, situation.after
+
+        def body(tx: LedgerTransaction) -> Revision | None:
+            if after is None:
+                return None
+            written = tx.revision(after.release_id, after.revision, incarnation=after.incarnation)
+            return observation.attribute(tx, operation, written) if written is not None else None
+
+        return await self._journal.durably(body)
 
     async def _conclude_failed(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
         base, before = situation.base, self._journal.operation.base_status

@@ -49,6 +49,11 @@ class Run:
         return masked_text(self.exit.output, self.secrets)
 
     @property
+    def created_record(self) -> bool:
+        """Whether its release record was created. Helm does that first, so any created Secret tells it."""
+        return any(written.method == "POST" and written.path.endswith("/secrets") for written in self.touched)
+
+    @property
     def wrote_objects(self) -> bool:
         """Whether any object but the release records was written. One POST of a Secret made our own record."""
         objects = [written for written in self.touched if _RECORD_PATH not in written.path]

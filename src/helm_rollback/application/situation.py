@@ -22,6 +22,8 @@ class Situation:
     """The records that Helm stores now, ascending."""
     own: Revision | None
     """The revision that the operation wrote."""
+    after: Revision | None
+    """The revision right after the base, whoever wrote it."""
     base: Revision | None
     evidence: Evidence
 
@@ -58,12 +60,13 @@ def _weigh(
     return Situation(
         refs=refs,
         own=own,
+        after=after,
         base=base,
         evidence=Evidence(
             base_unchanged=_base_unchanged(view, operation, base, interrupted=interrupted),
             own=_own_record(own, refs) if own is not None else None,
             hooks_may_have_run=interrupted and _has_hooks(view, ports, operation),
-            may_be_own=interrupted and own is None and _may_have_written(view, operation, base, after),
+            may_be_own=interrupted and own is None and _may_have_written(view, ports, operation, base, after),
         ),
     )
 
@@ -105,23 +108,25 @@ def _has_hooks(view: LedgerView, ports: Ports, operation: Operation) -> bool:
     return bool(rollback_hooks(ports.decode(payload)))
 
 
-def _may_have_written(view: LedgerView, operation: Operation, base: Revision | None, after: Revision | None) -> bool:
+def _may_have_written(
+    view: LedgerView, ports: Ports, operation: Operation, base: Revision | None, after: Revision | None
+) -> bool:
     """Whether the operation may have written a record though none is known to be its own: then nothing is concluded."""
     if after is None:
         return base is None or not base.stored_by_helm or not _is_head(view, operation, base)
-    if _may_be_own(operation, after):
+    if _may_be_own(operation, after, stamped=ports.helm.writes_stamp):
         return True
     revisions = view.incarnation_revisions(operation.release_id, incarnation=operation.incarnation)
     return any(revision.operation_id == operation.operation_id for revision in revisions)
 
 
-def _may_be_own(operation: Operation, after: Revision) -> bool:
-    """Whether a stamp may have stood in the record before Helm wrote another text over it, unseen."""
+def _may_be_own(operation: Operation, after: Revision, *, stamped: bool) -> bool:
+    """Whether the record bears no stamp, or may have borne one before Helm wrote another text over it, unseen."""
     if after.status is Status.UNKNOWN:
         return True
     if after.rollback_target not in (0, operation.target_revision):  # older Helm drops the target when it rewrites
         return False
-    failed = after.operation_type is OperationType.ROLLBACK and after.description.startswith(
-        ('Rollback "', 'Release "')
-    )
-    return failed or after.status.is_uninstalled
+    if after.status.is_uninstalled:
+        return True
+    overwritten = after.description.startswith(('Rollback "', 'Release "'))
+    return after.operation_type is OperationType.ROLLBACK and (overwritten or not stamped)
