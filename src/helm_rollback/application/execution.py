@@ -7,13 +7,15 @@ only the look differs. Nothing here decides from Helm's exit code.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime
 
 from helm_rollback.application import observation, outcome, preflight
 from helm_rollback.application.journal import PAUSE, GaveUp, Journal
 from helm_rollback.application.lease import Lease
-from helm_rollback.application.ports import Claim, LedgerTransaction, Ports, RecordConflict, RecordWrite
+from helm_rollback.application.ports import Claim, LedgerTransaction, Ports, RecordConflict, RecordWrite, T
 from helm_rollback.application.refresh import cluster_of
 from helm_rollback.application.situation import Situation, look
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
@@ -41,11 +43,12 @@ class Execution:
     async def carry_out(self) -> None:
         """Bring the operation to its end. Raises GaveUp where another worker, or a later one, is to do it."""
         while not self._journal.operation.state.is_terminal:
-            situation = await self._look()
-            if situation is None:
+            found = await self._asked(self._look_and_ask())
+            if found is None:
                 continue
+            situation, answers = found
             try:
-                await self._take(next_step(situation.evidence), situation)
+                await self._take(next_step(situation.evidence), situation, answers)
             except StoreUnavailable as problem:  # before anything was begun: what is begun is written patiently
                 await self._journal.pause(problem)
 
@@ -55,10 +58,17 @@ class Execution:
 
     # --- look -------------------------------------------------------------------------
 
-    async def _look(self) -> Situation | None:
-        """The situation; None where cluster or ledger were to be waited for, or the operation ended over it."""
+    async def _look(self) -> Situation:
+        return await look(self._ports, self._cluster, self._journal.operation, interrupted=self._interrupted)
+
+    async def _look_and_ask(self) -> tuple[Situation, preflight.Answers]:
+        """Look, and ask at the same time what has to be known before Helm is started."""
+        return await asyncio.gather(self._look(), preflight.ask(self._cluster, self._journal.operation))
+
+    async def _asked(self, question: Coroutine[object, object, T]) -> T | None:
+        """The answer; None where cluster or ledger were to be waited for, or the operation ended over it."""
         try:
-            return await look(self._ports, self._cluster, self._journal.operation, interrupted=self._interrupted)
+            return await question
         except StoreUnavailable as problem:
             await self._journal.pause(problem)
         except ClusterUnreachable as problem:
@@ -89,11 +99,11 @@ class Execution:
 
     # --- act --------------------------------------------------------------------------
 
-    async def _take(self, step: Step, situation: Situation) -> None:
+    async def _take(self, step: Step, situation: Situation, answers: preflight.Answers) -> None:
         own = situation.own
         match step:
             case Step.RUN:
-                await self._run(situation)
+                await self._run(situation, answers)
             case Step.REMOVE_AND_RUN if own is not None:
                 await self._remove_dead_record(own, situation)
             case Step.SUCCEEDED if own is not None:
@@ -112,14 +122,12 @@ class Execution:
                     FailureReason.OUTCOME_UNKNOWN, "Helm was interrupted, and its records do not tell what it did"
                 )
 
-    async def _run(self, situation: Situation) -> None:
+    async def _run(self, situation: Situation, answers: preflight.Answers) -> None:
         """Start Helm, wait for its end, and record what its records then show."""
         if await self._is_spent():
             await self._interrupt("it was interrupted too often, or too long ago, to be started again")
             return
-        checked = await preflight.check(
-            self._ports.ledger, self._cluster, self._journal.operation, situation.refs, decode=self._ports.decode
-        )
+        checked = await preflight.check(self._ports.ledger, self._journal.operation, answers, decode=self._ports.decode)
         if checked.failure is not None:
             await self._end(checked.failure)
             return
@@ -173,7 +181,10 @@ class Execution:
             )
 
     async def _changed_since(self, situation: Situation) -> str:
-        """Why Helm's record may not be created: someone else's Helm came in since the look."""
+        """Why Helm's record may not be created: someone else's Helm came in since the look.
+
+        Asked of the cluster, which costs some 2 ms: the ledger may not have heard of it yet.
+        """
         now = await self._cluster.list_release(self._journal.operation.release_id)
         if [(ref.uid, ref.status) for ref in now] == [(ref.uid, ref.status) for ref in situation.refs]:
             return ""
@@ -207,7 +218,7 @@ class Execution:
         self._interrupted = False
         situation = None
         while situation is None:
-            situation = await self._look()
+            situation = await self._asked(self._look())
             if self._journal.operation.state.is_terminal:
                 return
         own = situation.own

@@ -8,15 +8,15 @@ record), and applies whatever a record says, edited or not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from helm_rollback.application import manifest
 from helm_rollback.application.masking import secrets_of
-from helm_rollback.application.ports import Cluster, Ledger, LedgerView, ServedKind
+from helm_rollback.application.ports import Cluster, Ledger, LedgerView, Served, ServedKind
 from helm_rollback.domain.evidence import rollback_hooks
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation
-from helm_rollback.domain.record import HelmRecord, RecordRef, StoredRecord
+from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.revision import Revision
 
 
@@ -31,35 +31,35 @@ class Preflight:
     """The state of the API that was checked against."""
 
 
-async def check(
-    ledger: Ledger,
-    cluster: Cluster,
-    operation: Operation,
-    refs: Sequence[RecordRef],
-    *,
-    decode: Callable[[bytes], HelmRecord],
-) -> Preflight:
-    """Check an operation against the cluster as it is now."""
-    stored, served, (base, target) = await asyncio.gather(
-        _read_target(cluster, operation, refs),
-        cluster.served_kinds(),
-        _archived(ledger, operation, decode),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the cluster says of the target and of itself."""
+
+    target: StoredRecord | None
+    served: Served
+
+
+async def ask(cluster: Cluster, operation: Operation) -> Answers:
+    """Ask the cluster, all at once: to wait for an answer costs more than to read it."""
+    target, served = await asyncio.gather(
+        cluster.read_revision(operation.release_id, operation.target_revision), cluster.served_kinds()
     )
+    return Answers(target=target, served=served)
+
+
+async def check(
+    ledger: Ledger, operation: Operation, answers: Answers, *, decode: Callable[[bytes], HelmRecord]
+) -> Preflight:
+    """Check the answers against what the ledger archived."""
+    base, target = await _archived(ledger, operation, decode)
     records = [record for record in (base[1], target[1]) if record is not None]
     secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in records))
-    if stored is not None and not _is_archived(stored, target[0]):
+    if answers.target is not None and not _is_archived(answers.target, target[0]):
         return Preflight(failure=_mismatch(operation), secrets=secrets)
-    missing = _needed_kinds(operation, base[1], target[1]) - served.kinds
+    missing = _needed_kinds(operation, base[1], target[1]) - answers.served.kinds
     if missing:
         return Preflight(failure=_not_served(missing), secrets=secrets)
-    return Preflight(secrets=secrets, api_state=served.state)
-
-
-async def _read_target(cluster: Cluster, operation: Operation, refs: Sequence[RecordRef]) -> StoredRecord | None:
-    for ref in refs:
-        if ref.revision == operation.target_revision:
-            return await cluster.read_record(ref)
-    return None
+    return Preflight(secrets=secrets, api_state=answers.served.state)
 
 
 _Archived = tuple[Revision | None, HelmRecord | None]

@@ -20,7 +20,7 @@ from helm_rollback.cluster.kubeconfig import load_kubeconfig
 from helm_rollback.cluster.watcher import watch
 from helm_rollback.cluster.writes import secrets_path
 from helm_rollback.domain.errors import ClusterUnreachable
-from helm_rollback.domain.record import RecordRef, StoredRecord
+from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.helm.record import UndecodableRecord, from_secret, ref_from_metadata
 
@@ -86,11 +86,17 @@ class KubernetesCluster:
 
     async def read_record(self, ref: RecordRef) -> StoredRecord | None:
         """The newest version of a record; None when it is gone, or bears labels of none."""
-        release_id = ReleaseId(self.name, ref.namespace, ref.release_name)
+        return await self._read(ReleaseId(self.name, ref.namespace, ref.release_name), ref.secret_name)
+
+    async def read_revision(self, release_id: ReleaseId, revision: int) -> StoredRecord | None:
+        """The record that stands where Helm keeps that revision; None where none does."""
+        return await self._read(release_id, secret_name(release_id.name, revision))
+
+    async def _read(self, release_id: ReleaseId, name: str) -> StoredRecord | None:
         answer = await self._connection.request(
             "GET",
-            secrets_path(ref.namespace, ref.secret_name),
-            needs=f"get secrets in namespace {ref.namespace}",
+            secrets_path(release_id.namespace, name),
+            needs=f"get secrets in namespace {release_id.namespace}",
             release_id=release_id,
             expected=(404,),
         )

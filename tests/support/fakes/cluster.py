@@ -212,6 +212,11 @@ class FakeCluster:
         secret = self._secrets.get((ref.namespace, ref.secret_name))
         return secret["stored"] if secret else None
 
+    async def read_revision(self, release_id: ReleaseId, revision: int) -> StoredRecord | None:
+        self._ask("get", release_id)
+        secret = self._secrets.get((release_id.namespace, secret_name(release_id.name, revision)))
+        return secret["stored"] if secret else None
+
     async def first_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
         self._ask("list", self._release_of(ref))
         if resource_version <= self._forgotten:
