@@ -94,7 +94,7 @@ async def happen(world: World, service: Service, step: Step) -> Service:
 
 
 @given(happening=st.lists(st.tuples(st.sampled_from(Step), st.integers(0, 9)), max_size=7))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 async def test_any_cuts_and_restarts_leave_every_event_told_once(happening: list[tuple[Step, int]]) -> None:
     with TemporaryDirectory() as folder:
         async with World(folder=Path(folder)) as world:
