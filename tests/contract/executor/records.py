@@ -35,6 +35,14 @@ class Records:
         assert set(listed) <= set(everything)
         assert version >= max(ref.resource_version for ref in listed)
 
+    async def test_a_revision_is_read_from_where_helm_keeps_it(self, stage: Stage) -> None:
+        await stage.prepare(Play.GOOD)
+
+        stored = await stage.cluster.read_revision(stage.release_id, 1)
+
+        assert stored == (await stored_records(stage))[1]
+        assert await stage.cluster.read_revision(stage.release_id, 3) is None
+
     async def test_the_first_version_of_a_failed_rollback_still_bears_the_stamp(self, stage: Stage) -> None:
         await stage.prepare(Play.APPLY_FAILS)
         _, before = await stage.cluster.list_all()
