@@ -17,7 +17,7 @@ from helm_rollback.application.journal import PAUSE, GaveUp, Journal
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Claim, LedgerTransaction, Ports, RecordConflict, RecordWrite, T
 from helm_rollback.application.refresh import cluster_of
-from helm_rollback.application.situation import Situation, look
+from helm_rollback.application.situation import Situation, look, seen_deployed
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, OperationState, OutcomeEvidence
 from helm_rollback.domain.record_rules import RecordRules
@@ -216,6 +216,10 @@ class Execution:
     async def _conclude(self, run: outcome.Run) -> None:
         """Read what Helm stored, and end the operation accordingly."""
         self._interrupted = False
+        deployed = await self._asked(seen_deployed(self._ports.ledger, self._journal.operation))
+        if deployed is not None:
+            await self._journal.succeed(deployed, self._evidence)
+            return
         situation = None
         while situation is None:
             situation = await self._asked(self._look())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helm_rollback.application.ports import Cluster, LedgerView, Ports
+from helm_rollback.application.ports import Cluster, Ledger, LedgerView, Ports
 from helm_rollback.application.refresh import catch_up, lag_behind
 from helm_rollback.domain.evidence import rollback_hooks
 from helm_rollback.domain.operation import Operation, OperationType
@@ -49,6 +49,13 @@ async def look(ports: Ports, cluster: Cluster, operation: Operation, *, interrup
         await catch_up(ports.ledger, cluster, operation.release_id, refs)
         refs = await cluster.list_release(operation.release_id)
     return situation
+
+
+async def seen_deployed(ledger: Ledger, operation: Operation) -> Revision | None:
+    """The revision that the operation wrote, if the observer has seen it DEPLOYED: then no look is needed."""
+    own = await ledger.read(lambda view: _revision(view, operation, operation.base_revision + 1))
+    ours = own is not None and own.operation_id == operation.operation_id
+    return own if ours and own is not None and own.successful else None
 
 
 def _weigh(
