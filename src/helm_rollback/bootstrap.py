@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
 from helm_rollback.application.drain import Drain
-from helm_rollback.application.ids import uuid7
+from helm_rollback.application.ids import OperationIds
 from helm_rollback.application.ledger_health import watch_ledger
 from helm_rollback.application.observer import Observer
 from helm_rollback.application.ports import Ports
@@ -99,7 +99,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
             helm=helm,
             fence=FenceGate({name: _upstream(cluster) for name, cluster in clusters.items()}),
             decode=decode,
-            new_operation_id=_new_operation_id,
+            new_operation_id=OperationIds(milliseconds=_now_milliseconds, random_bits=secrets.randbits),
             drain=drain,
             heartbeat_seconds=settings.heartbeat.total_seconds(),
         )
@@ -167,5 +167,5 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _new_operation_id() -> str:
-    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
+def _now_milliseconds() -> int:
+    return time.time_ns() // 1_000_000

@@ -20,7 +20,7 @@ from support.fakes import Chart, FakeCluster, FakeFence, FakeHelm, ForeignHelm
 
 import helm_rollback.servicer  # noqa: F401 - first: it settles how grpc is imported
 from helm_rollback.application.drain import Drain
-from helm_rollback.application.ids import uuid7
+from helm_rollback.application.ids import OperationIds
 from helm_rollback.application.observer import Observer
 from helm_rollback.application.ports import Ports
 from helm_rollback.application.worker import Worker
@@ -106,7 +106,9 @@ async def running(
         helm=helm,
         fence=fence,
         decode=decode,
-        new_operation_id=lambda: uuid7(time.time_ns() // 1_000_000, next(numbers)),
+        new_operation_id=OperationIds(
+            milliseconds=lambda: time.time_ns() // 1_000_000, random_bits=lambda _: next(numbers)
+        ),
         drain=Drain(),
     )
     ports = replace(ports, **changes)

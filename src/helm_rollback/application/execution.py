@@ -276,7 +276,8 @@ class Execution:
         await self._end(failure, result=result)
 
     async def _fail(self, reason: FailureReason, message: str) -> None:
-        applied = Applied.UNKNOWN if self._journal.operation.attempt else Applied.NOT_APPLIED
+        nothing_written = not self._journal.operation.attempt or reason is FailureReason.EXTERNAL_CHANGE
+        applied = Applied.NOT_APPLIED if nothing_written else Applied.UNKNOWN
         await self._end(Failure(reason=reason, message=message, applied=applied))
 
     async def _end(self, failure: Failure, *, result: Revision | None = None) -> None:
