@@ -44,7 +44,7 @@ COPY --from=helm /out/helm /usr/local/bin/helm
 COPY --from=service /opt/helm-rollback /opt/helm-rollback
 COPY tools/health.py /opt/helm-rollback/health.py
 RUN install -d -m 0700 -o 65532 -g 65532 /data
-# /tmp holds each Helm run's private folder; HOME is where nothing of ours lies.
+# /dev/shm (else /tmp) holds each Helm run's private folder; HOME is where nothing of ours lies.
 ENV PATH=/opt/helm-rollback/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
