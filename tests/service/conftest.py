@@ -1,29 +1,23 @@
-"""The service layer's fixtures: a service in this process, behind a real channel."""
+"""The service layer's fixtures: a world, and a service that runs in it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from service.in_process import Service, running
+from support.service import Service
+from support.world import World
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with running(tmp_path) as service:
-        yield service
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """An empty cluster; a test module may put releases there."""
+    async with World(folder=tmp_path) as world:
+        yield world
 
 
 @pytest.fixture
-async def idle_service(tmp_path: Path) -> AsyncIterator[Service]:
-    """One that accepts and never begins: its operations stay PENDING."""
-    async with running(tmp_path, works=False) as service:
-        yield service
-
-
-@pytest.fixture
-def run_service(tmp_path: Path) -> Callable[..., Any]:
-    """Starts a service with limits of the test's own."""
-    return lambda **choices: running(tmp_path, **choices)
+async def service(world: World) -> Service:
+    """One that runs from the beginning, and observes."""
+    return await world.start()

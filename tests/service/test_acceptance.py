@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from support.calls import Refusal, refused
 from support.fakes import Chart, Point
-from support.refusals import Refused, refused
-from support.service import Choices, Service, World, rollback_request
+from support.service import Service, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Operation, Selection, SkippedRevision
@@ -19,12 +18,6 @@ from helm_rollback.v1.release_pb2 import Operation, Selection, SkippedRevision
 SHOP = "default.prod.shop"
 WAIT = Duration(seconds=20)
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        yield world
 
 
 async def rolled_back(service: Service, target: int = 1, **fields: Any) -> Operation:
@@ -36,7 +29,7 @@ async def last_successful(service: Service, **fields: Any) -> Operation:
     return (await service.rollbacks.RollbackLastSuccessful(request)).operation
 
 
-async def refused_without_a_trace(world: World, service: Service, call: Any) -> Refused:
+async def refused_without_a_trace(world: World, service: Service, call: Any) -> Refusal:
     """The refusal, after which the ledger has no operation and no event more, and Helm was not started."""
     await service.until_observed(world.cluster)
     before = (await service.event_count(SHOP), len(world.helm.started), await operation_count(service))

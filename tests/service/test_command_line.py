@@ -11,10 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from service.in_process import Service
 from support.fakes import Chart, HelmRun, Point, RunEnd
+from support.service import Service, rollback_request
+from support.world import Choices, World
+from typer.testing import CliRunner
 
-from helm_rollback.v1 import rollback_service_pb2 as pb
+from helm_rollback.cli.app import app
 
 SHOP = "default.prod.shop"
 DONE, OPERATION_FAILED, USAGE, REFUSED, UNREACHABLE = 0, 1, 2, 3, 4
@@ -33,12 +35,17 @@ class Ran:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-async def started(service: Service, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
-    """The command, running; it finds the service by its environment."""
+def environment_of(service: Service) -> dict[str, str]:
+    """How a command finds the service."""
+    return {"HELM_ROLLBACK_SERVER": service.address, "COLUMNS": "200", "TZ": "UTC"}
+
+
+async def started(service: Service, *arguments: str) -> asyncio.subprocess.Process:
+    """The command, running in a process of its own."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "helm_rollback", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"HELM_ROLLBACK_SERVER": service.address, "COLUMNS": "200", "TZ": "UTC"} | environment,
+        env=os.environ | environment_of(service),
     )  # fmt: skip
 
 
@@ -49,14 +56,24 @@ async def texts(process: asyncio.subprocess.Process, count: int) -> list[str]:
 
 
 async def run(service: Service, *arguments: str, **environment: str) -> Ran:
-    """The command, ended."""
-    process = await started(service, *arguments, **environment)
+    """The command, ended; in this process, since starting Python takes longer than all the rest."""
+    runner = CliRunner(env=environment_of(service) | environment)
+    ended = await asyncio.to_thread(runner.invoke, app, arguments)
+    return Ran(ended.exit_code, ended.stdout, ended.stderr)
+
+
+async def test_the_installed_command_prints_and_exits_as_its_parts_do(world: World, service: Service) -> None:
+    world.release()
+    process = await started(service, "last-successful", SHOP)
+
     out, err = await process.communicate()
-    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+    assert (process.returncode, out) == (REFUSED, b"")
+    assert b"CURRENT_IS_SUCCESSFUL" in err
 
 
-async def test_a_rollback_that_worked_exits_with_0(service: Service) -> None:
-    service.installed()
+async def test_a_rollback_that_worked_exits_with_0(world: World, service: Service) -> None:
+    world.release()
 
     ran = await run(service, "rollback", SHOP, "1", "--reason", "it broke", "--actor", "ci")
 
@@ -65,9 +82,9 @@ async def test_a_rollback_that_worked_exits_with_0(service: Service) -> None:
     assert "it broke" in ran.out
 
 
-async def test_a_rollback_that_failed_exits_with_1(service: Service) -> None:
-    service.installed()
-    service.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+async def test_a_rollback_that_failed_exits_with_1(world: World, service: Service) -> None:
+    world.release()
+    world.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
 
     ran = await run(service, "rollback", SHOP, "1", "--output", "json")
 
@@ -75,16 +92,17 @@ async def test_a_rollback_that_failed_exits_with_1(service: Service) -> None:
     assert [document["failure"]["errorReason"] for document in ran.documents] == ["WAIT_TIMED_OUT"]
 
 
-async def test_without_waiting_it_exits_at_once(idle_service: Service) -> None:
-    idle_service.installed()
+async def test_without_waiting_it_exits_at_once(world: World) -> None:
+    world.release()
+    service = await world.start(Choices(works=False))
 
-    ran = await run(idle_service, "rollback", SHOP, "1", "--no-wait", "-o", "json")
+    ran = await run(service, "rollback", SHOP, "1", "--no-wait", "-o", "json")
 
     assert (ran.code, ran.documents[0]["state"]) == (DONE, "PENDING")
 
 
-async def test_the_last_successful_revision_is_put_back(service: Service) -> None:
-    service.installed(revisions=2).upgrade(Chart(version="9.9.9"), fails=True)
+async def test_the_last_successful_revision_is_put_back(world: World, service: Service) -> None:
+    world.release(revisions=2).upgrade(Chart(version="9.9.9"), fails=True)
 
     ran = await run(service, "last-successful", SHOP, "-o", "json")
 
@@ -92,8 +110,8 @@ async def test_the_last_successful_revision_is_put_back(service: Service) -> Non
     assert ran.documents[0]["selection"]["revision"] == 2
 
 
-async def test_a_repeated_request_is_one_operation(service: Service) -> None:
-    service.installed()
+async def test_a_repeated_request_is_one_operation(world: World, service: Service) -> None:
+    world.release()
     call = ("rollback", SHOP, "1", "--request-id", str(uuid4()), "-o", "json")
 
     first, second = await run(service, *call), await run(service, *call)
@@ -127,9 +145,9 @@ REFUSALS = [
     ("arguments", "code", "told"), REFUSALS, ids=[f"{case[0][0]}-{case[2]}-{n}" for n, case in enumerate(REFUSALS)]
 )
 async def test_a_refusal_is_told_in_a_sentence(
-    service: Service, arguments: tuple[str, ...], code: int, told: str
+    world: World, service: Service, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
-    service.installed()
+    world.release()
 
     ran = await run(service, *arguments)
 
@@ -146,8 +164,8 @@ async def test_where_nobody_answers_it_exits_with_4(service: Service, command: t
     assert "no service answers at 127.0.0.1:1" in ran.err
 
 
-async def test_the_history_is_a_table_as_helms_is(service: Service) -> None:
-    service.installed()
+async def test_the_history_is_a_table_as_helms_is(world: World, service: Service) -> None:
+    world.release()
     await run(service, "rollback", SHOP, "1", "--reason", "it broke", "--actor", "ci")
 
     ran = await run(service, "history", SHOP)
@@ -156,13 +174,13 @@ async def test_the_history_is_a_table_as_helms_is(service: Service) -> None:
     assert " ".join(heading) == "Revision Status Operation Chart Version Who and why"
     assert [" ".join(row) for row in rows] == [
         "1 SUPERSEDED Install 1.0.0 Install complete",
-        "2 SUPERSEDED Upgrade 1.0.1 Upgrade complete",
+        "2 SUPERSEDED Upgrade 2.0.0 Upgrade complete",
         "3 DEPLOYED Rollback to 1 1.0.0 ci: it broke",
     ]
 
 
-async def test_the_history_is_one_document_a_line_for_scripts(service: Service) -> None:
-    service.installed()
+async def test_the_history_is_one_document_a_line_for_scripts(world: World, service: Service) -> None:
+    world.release()
 
     ran = await run(service, "history", SHOP, "--output", "json", "--max", "1")
 
@@ -170,33 +188,33 @@ async def test_the_history_is_one_document_a_line_for_scripts(service: Service) 
     assert ran.documents[0]["rollbackTarget"] == 0
 
 
-async def test_following_prints_each_event_as_it_happens(service: Service) -> None:
-    service.installed()
+async def test_following_prints_each_event_as_it_happens(world: World, service: Service) -> None:
+    world.release()
     process = await started(service, "history", SHOP, "--follow")
     past = await texts(process, 2)
 
-    await service.rollbacks.Rollback(pb.RollbackRequest(release_id=SHOP, target_revision=1))
+    await service.rollbacks.Rollback(rollback_request())
     lines = await texts(process, 6)
     process.terminate()
     await process.communicate()
 
     assert past == [
         "revision 1 → SUPERSEDED (Install, 1.0.0, adopted)",
-        "revision 2 → DEPLOYED (Upgrade, 1.0.1, adopted)",
+        "revision 2 → DEPLOYED (Upgrade, 2.0.0, adopted)",
     ]
     assert lines == [
         "operation Rollback to 1 PENDING by anonymous",
         "operation Rollback to 1 RUNNING",
         "revision 3 → PENDING_ROLLBACK (Rollback to 1, 1.0.0)",
-        "revision 2 DEPLOYED → SUPERSEDED (Upgrade, 1.0.1)",
+        "revision 2 DEPLOYED → SUPERSEDED (Upgrade, 2.0.0)",
         "revision 3 PENDING_ROLLBACK → DEPLOYED (Rollback to 1, 1.0.0)",
         "operation Rollback to 1 SUCCEEDED, revision 3",
     ]
 
 
-async def test_whoever_interrupts_it_is_told_the_way_on(service: Service) -> None:
-    service.installed()
-    hold = service.helm.hold(Point.AFTER_CREATE)
+async def test_whoever_interrupts_it_is_told_the_way_on(world: World, service: Service) -> None:
+    world.release()
+    hold = world.helm.hold(Point.AFTER_CREATE)
     process = await started(service, "rollback", SHOP, "1")
     await hold.reached.wait()
 
@@ -209,8 +227,8 @@ async def test_whoever_interrupts_it_is_told_the_way_on(service: Service) -> Non
     assert goes_on in err.decode() or "--request-id" in err.decode()  # where it had no answer yet
 
 
-async def test_releases_and_operations_are_shown(service: Service) -> None:
-    service.installed()
+async def test_releases_and_operations_are_shown(world: World, service: Service) -> None:
+    world.release()
     made = (await run(service, "rollback", SHOP, "1", "-o", "json")).documents[0]
 
     listed = await run(service, "releases")

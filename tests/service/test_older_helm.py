@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.fakes import Chart, FakeHelm, HelmRun, Point, RunEnd
 from support.recovery import killed_at, outcome_after_restart, reason, with_two_revisions
-from support.service import Choices, World, rollback_request
+from support.service import rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1.release_pb2 import Failure, Operation
 from helm_rollback.v1.release_service_pb2 import GetRevisionRequest
@@ -18,11 +16,10 @@ SHOP = "default.prod.shop"
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        world.helm = FakeHelm(world.fence, writes_stamp=False)
-        with_two_revisions(world)
-        yield world
+async def world(world: World) -> World:
+    world.helm = FakeHelm(world.fence, writes_stamp=False)
+    with_two_revisions(world)
+    return world
 
 
 async def rolled_back(world: World, choices: Choices | None = None) -> Operation:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from support.calls import refused
 from support.fakes import Point
-from support.refusals import refused
-from support.service import Choices, Service, World, rollback_request
+from support.service import Service, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.error_reason_pb2 import ErrorReason
@@ -24,10 +23,9 @@ NOT_WORKING = Choices(works=False)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        world.release()
-        yield world
+async def world(world: World) -> World:
+    world.release()
+    return world
 
 
 async def accepted(service: Service, release: str = SHOP, **fields: Any) -> Operation:
@@ -122,7 +120,7 @@ async def test_pages_hold_every_operation_once(world: World) -> None:
     service = await world.start(NOT_WORKING)
     made = [(await accepted(service, release=world.release(f"r{n}").release_id)).operation_id for n in range(5)]
     pages: list[list[str]] = []
-    request = pb.ListOperationsRequest(page_size=2)
+    request = pb.ListOperationsRequest(state=Operation.PENDING, page_size=2)
 
     while True:
         answer = await service.rollbacks.ListOperations(request)
@@ -133,6 +131,6 @@ async def test_pages_hold_every_operation_once(world: World) -> None:
 
     assert [len(page) for page in pages] == [2, 2, 1]
     assert [one for page in pages for one in page] == made[::-1]
-    request.state = Operation.PENDING
+    request.state = Operation.RUNNING
     told = await refused(service.rollbacks.ListOperations(request))
     assert (told.reason, told.fields) == ("INVALID_FIELD", ("page_token",))

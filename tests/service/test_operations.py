@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from support.calls import refused
 from support.fakes import Point
-from support.refusals import refused
 from support.samples import operation_id
-from support.service import Choices, Service, World, rollback_request
+from support.service import Service, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Operation
@@ -24,14 +23,14 @@ NOT_WORKING = Choices(works=False)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        world.release()
-        yield world
+async def world(world: World) -> World:
+    world.release()
+    return world
 
 
-async def accepted(service: Service, release: str = SHOP, **fields: Any) -> Operation:
-    return (await service.rollbacks.Rollback(rollback_request(release=release, **fields))).operation
+async def accepted(service: Service, release: str = SHOP, *, deadline: float | None = None, **fields: Any) -> Operation:
+    request = rollback_request(release=release, **fields)
+    return (await service.rollbacks.Rollback(request, timeout=deadline)).operation
 
 
 async def waited(service: Service, made: Operation, *, deadline: float | None = None, **fields: Any) -> Operation:
@@ -40,7 +39,7 @@ async def waited(service: Service, made: Operation, *, deadline: float | None = 
 
 
 async def cancelled(service: Service, made: Operation, **fields: Any) -> Operation:
-    request = pb.CancelOperationRequest(operation_id=made.operation_id, **fields)
+    request = pb.CancelOperationRequest(operation_id=made.operation_id.upper(), **fields)
     return (await service.rollbacks.CancelOperation(request)).operation
 
 
@@ -109,9 +108,18 @@ async def test_a_wait_that_is_too_short_answers_ok_with_the_operation_as_it_is(w
 
 async def test_a_wait_ends_before_the_calls_own_deadline(world: World) -> None:
     service = await world.start(NOT_WORKING)
+
+    made = await accepted(service, wait_timeout=Duration(seconds=3600), deadline=0.3)
+
+    assert made.state == Operation.PENDING
+    assert await waited(service, made, deadline=0.3) == made
+
+
+async def test_a_wait_of_no_time_only_looks(world: World) -> None:
+    service = await world.start(NOT_WORKING)
     made = await accepted(service)
 
-    assert (await waited(service, made, deadline=0.3)).state == Operation.PENDING
+    assert await waited(service, made, timeout=Duration()) == made
 
 
 async def test_a_wait_ends_with_the_drain(world: World) -> None:

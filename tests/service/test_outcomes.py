@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.fakes import Chart, HelmRun, Point, RunEnd, config_map, hook, secret
 from support.fakes.documents import an_object
-from support.service import Choices, World, eventually, rollback_request
+from support.service import eventually, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.application.ports import ServedKind
 from helm_rollback.v1.error_reason_pb2 import ErrorReason
@@ -47,12 +46,6 @@ HOOKS = {
 }
 ELSEWHERE = {"OUTCOME_UNKNOWN": "test_recovery_outcomes.py"}
 REACHED_BELOW = {"KIND_NOT_SERVED", "RECORD_MISMATCH", "EXTERNAL_CHANGE", "EXPIRED"}
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        yield world
 
 
 def two_revisions(world: World, first: Chart | None = None, second: Chart | None = None) -> None:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from support.calls import refused
 from support.fakes import Chart, config_map, secret
-from support.refusals import refused
-from support.service import Choices, Service, World, rollback_request
+from support.service import Service, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Operation, Release, Revision, Selection
 
 SHOP = "default.prod.shop"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        yield world
 
 
 async def release_of(service: Service, release_id: str = SHOP) -> Release:

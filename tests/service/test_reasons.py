@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from service.in_process import Service, refusal
-from support.calls import Refusal
+from support.calls import Refusal, refused
 from support.fakes import Chart, Point
+from support.service import Service, rollback_request
+from support.world import World
 
 from helm_rollback.domain.errors import StoreUnavailable
 from helm_rollback.v1 import release_service_pb2, rollback_service_pb2
@@ -30,7 +32,7 @@ NOT_YET = {
     "PERMISSION_DENIED",
 }
 
-Scenario = Callable[[Service], Awaitable[Refusal]]
+Scenario = Callable[[World, Service], Awaitable[Refusal]]
 SCENARIOS: dict[str, tuple[grpc.StatusCode, Scenario]] = {}
 
 
@@ -45,9 +47,7 @@ def refuses(code: grpc.StatusCode, reason: str) -> Callable[[Scenario], Scenario
 
 
 def put_back(service: Service, target: int = 1, release: str = SHOP, **fields: Any) -> Any:
-    return service.rollbacks.Rollback(
-        rollback_service_pb2.RollbackRequest(release_id=release, target_revision=target, **fields)
-    )
+    return service.rollbacks.Rollback(rollback_request(target, release, **fields))
 
 
 def last_successful(service: Service, **fields: Any) -> Any:
@@ -72,167 +72,176 @@ async def done(call: Any) -> Operation:
 
 
 @contextmanager
-def held(service: Service) -> Iterator[None]:
+def held(world: World) -> Iterator[None]:
     """Helm does not get on while the block lasts."""
-    hold = service.helm.hold(Point.AFTER_CREATE)
+    hold = world.helm.hold(Point.AFTER_CREATE)
     try:
         yield
     finally:
         hold.release()
 
 
+def break_ledger(service: Service, problem: Exception) -> None:
+    """Make every use of the ledger fail."""
+
+    async def fail(body: Any) -> Any:
+        raise problem
+
+    service.ledger.read = service.ledger.write = fail  # type: ignore[method-assign]
+
+
 @refuses(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
-async def _(service: Service) -> Refusal:
-    return await refusal(put_back(service, target=0))
+async def _(world: World, service: Service) -> Refusal:
+    return await refused(put_back(service, target=0))
 
 
 @refuses(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_RESUME_TOKEN")
-async def _(service: Service) -> Refusal:
-    return await refusal(history(service, resume_token="from elsewhere"))
+async def _(world: World, service: Service) -> Refusal:
+    return await refused(history(service, resume_token="from elsewhere"))
 
 
 @refuses(grpc.StatusCode.NOT_FOUND, "RELEASE_NOT_FOUND")
-async def _(service: Service) -> Refusal:
-    return await refusal(put_back(service))
+async def _(world: World, service: Service) -> Refusal:
+    return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.NOT_FOUND, "REVISION_NOT_FOUND")
-async def _(service: Service) -> Refusal:
-    service.installed(revisions=2)
-    return await refusal(put_back(service, target=3))
+async def _(world: World, service: Service) -> Refusal:
+    world.release(revisions=2)
+    return await refused(put_back(service, target=3))
 
 
 @refuses(grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND")
-async def _(service: Service) -> Refusal:
-    return await refusal(operation(service))
+async def _(world: World, service: Service) -> Refusal:
+    return await refused(operation(service))
 
 
 @refuses(grpc.StatusCode.NOT_FOUND, "CLUSTER_NOT_CONFIGURED")
-async def _(service: Service) -> Refusal:
-    return await refusal(put_back(service, release="staging.prod.shop"))
+async def _(world: World, service: Service) -> Refusal:
+    return await refused(put_back(service, release="staging.prod.shop"))
 
 
 @refuses(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-async def _(service: Service) -> Refusal:
-    service.installed(revisions=3)
+async def _(world: World, service: Service) -> Refusal:
+    world.release(revisions=3)
     await put_back(service, target=1, request_id=NOWHERE)
-    return await refusal(put_back(service, target=2, request_id=NOWHERE))
+    return await refused(put_back(service, target=2, request_id=NOWHERE))
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "NO_SUCCESSFUL_REVISION")
-async def _(service: Service) -> Refusal:
-    service.release().install(fails=True)
-    return await refusal(last_successful(service))
+async def _(world: World, service: Service) -> Refusal:
+    world.by_hand.install(fails=True)
+    return await refused(last_successful(service))
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "SUCCESS_UNPROVEN")
-async def _(service: Service) -> Refusal:
-    service.installed(revisions=2).uninstall(keep_history=True)
-    return await refusal(last_successful(service))
+async def _(world: World, service: Service) -> Refusal:
+    world.release(revisions=2).uninstall(keep_history=True)
+    return await refused(last_successful(service))
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "CURRENT_IS_SUCCESSFUL")
-async def _(service: Service) -> Refusal:
-    service.installed()
-    return await refusal(last_successful(service))
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
+    return await refused(last_successful(service))
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "ALREADY_ROLLED_BACK")
-async def _(service: Service) -> Refusal:
-    service.installed()
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
     await done(put_back(service, wait_timeout=Duration(seconds=20)))
-    return await refusal(last_successful(service))
+    return await refused(last_successful(service))
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "RELEASE_PENDING")
-async def _(service: Service) -> Refusal:
-    service.installed().begin_upgrade(Chart(version="2.0.0"))
-    return await refusal(put_back(service))
+async def _(world: World, service: Service) -> Refusal:
+    world.release().begin_upgrade(Chart(version="2.0.0"))
+    return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "NOT_CANCELLABLE")
-async def _(service: Service) -> Refusal:
-    service.installed()
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
     made = await done(put_back(service, wait_timeout=Duration(seconds=20)))
-    return await refusal(
+    return await refused(
         service.rollbacks.CancelOperation(rollback_service_pb2.CancelOperationRequest(operation_id=made.operation_id))
     )
 
 
 @refuses(grpc.StatusCode.FAILED_PRECONDITION, "CLUSTER_PERMISSION_DENIED")
-async def _(service: Service) -> Refusal:
-    service.cluster.denied.add("list")
-    return await refusal(put_back(service))
+async def _(world: World, service: Service) -> Refusal:
+    world.cluster.denied.add("list")
+    return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.ABORTED, "OPERATION_IN_PROGRESS")
-async def _(service: Service) -> Refusal:
-    service.installed()
-    with held(service):
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
+    with held(world):
         await put_back(service)
-        return await refusal(put_back(service))
+        return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.ABORTED, "CURRENT_REVISION_CHANGED")
-async def _(service: Service) -> Refusal:
-    service.installed(revisions=2)
-    return await refusal(put_back(service, expected_current_revision=1))
+async def _(world: World, service: Service) -> Refusal:
+    world.release(revisions=2)
+    return await refused(put_back(service, expected_current_revision=1))
 
 
 @refuses(grpc.StatusCode.OUT_OF_RANGE, "RESUME_POSITION_LOST")
-async def _(service: Service) -> Refusal:
-    service.installed()
-    return await refusal(history(service, after_sequence=1000))
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
+    return await refused(history(service, after_sequence=1000))
 
 
 @refuses(grpc.StatusCode.UNAVAILABLE, "CLUSTER_UNREACHABLE")
-async def _(service: Service) -> Refusal:
-    with service.cluster.away():
-        return await refusal(put_back(service))
+async def _(world: World, service: Service) -> Refusal:
+    with world.cluster.away():
+        return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
-async def _(service: Service) -> Refusal:
-    service.ledger.problem = StoreUnavailable("database is locked")
-    return await refusal(operation(service))
+async def _(world: World, service: Service) -> Refusal:
+    break_ledger(service, StoreUnavailable("database is locked"))
+    return await refused(operation(service))
 
 
 @refuses(grpc.StatusCode.UNAVAILABLE, "HELM_UNAVAILABLE")
-async def _(service: Service) -> Refusal:
-    service.helm.unavailable = "there is no program 'helm'"
-    return await refusal(put_back(service))
+async def _(world: World, service: Service) -> Refusal:
+    world.helm.unavailable = "there is no program 'helm'"
+    return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
-async def _(service: Service) -> Refusal:
-    service.installed()
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
     await service.server.drain()
-    return await refusal(put_back(service))
+    return await refused(put_back(service))
 
 
 @refuses(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
-async def _(service: Service) -> Refusal:
-    service.installed()
+async def _(world: World, service: Service) -> Refusal:
+    world.release()
     streams = [history(service) for _ in range(100)]
     for stream in streams:
         await stream.read()
-    return await refusal(history(service))
+    return await refused(history(service))
 
 
 @refuses(grpc.StatusCode.INTERNAL, "INTERNAL")
-async def _(service: Service) -> Refusal:
-    service.ledger.problem = RuntimeError("postgresql://admin:hunter2@db")
-    told = await refusal(operation(service))
+async def _(world: World, service: Service) -> Refusal:
+    break_ledger(service, RuntimeError("postgresql://admin:hunter2@db"))
+    told = await refused(operation(service))
     assert "hunter2" not in f"{told.message}{told.metadata}"
     assert told.metadata["errorId"] in told.message
     return told
 
 
 @pytest.mark.parametrize("reason", SCENARIOS)
-async def test_is_reached_with_its_code(service: Service, reason: str) -> None:
+async def test_is_reached_with_its_code(world: World, service: Service, reason: str) -> None:
     code, scenario = SCENARIOS[reason]
 
-    told = await scenario(service)
+    told = await scenario(world, service)
 
     assert (told.code, told.reason) == (code, reason)
 
@@ -244,37 +253,32 @@ def test_no_reason_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("reason", ["RELEASE_NOT_FOUND", "CLUSTER_UNREACHABLE", "HELM_UNAVAILABLE", "SERVER_DRAINING"])
-async def test_names_the_release_where_there_is_one(service: Service, reason: str) -> None:
+async def test_names_the_release_where_there_is_one(world: World, service: Service, reason: str) -> None:
     _, scenario = SCENARIOS[reason]
 
-    told = await scenario(service)
+    told = await scenario(world, service)
 
     assert told.metadata["releaseId"] == SHOP
 
 
-async def test_says_when_to_try_again_where_that_helps(service: Service) -> None:
-    from google.rpc.error_details_pb2 import RetryInfo
-    from grpc_status import rpc_status
+async def test_says_when_to_try_again_where_that_helps(world: World, service: Service) -> None:
+    with world.cluster.away():
+        told = await refused(put_back(service))
 
-    with service.cluster.away(), pytest.raises(grpc.aio.AioRpcError) as refused:
-        await put_back(service)
-
-    status: Any = rpc_status.from_call(refused.value)
-    retry = RetryInfo()
-    assert any(detail.Unpack(retry) for detail in status.details)
-    assert retry.retry_delay.seconds >= 1
+    assert told.retry_after is not None
+    assert told.retry_after >= timedelta(seconds=1)
 
 
 async def test_a_stream_that_no_release_has_is_refused_at_once(service: Service) -> None:
-    told = await refusal(history(service))
+    told = await refused(history(service))
 
     assert (told.code, told.reason) == (grpc.StatusCode.NOT_FOUND, "RELEASE_NOT_FOUND")
 
 
-async def test_looking_at_a_revision_that_is_not_there_is_refused(service: Service) -> None:
-    service.installed(revisions=1)
+async def test_looking_at_a_revision_that_is_not_there_is_refused(world: World, service: Service) -> None:
+    world.release(revisions=1)
     request = release_service_pb2.GetRevisionRequest(release_id=SHOP, revision=7)
 
-    told = await refusal(service.releases.GetRevision(request))
+    told = await refused(service.releases.GetRevision(request))
 
     assert (told.code, told.reason) == (grpc.StatusCode.NOT_FOUND, "REVISION_NOT_FOUND")

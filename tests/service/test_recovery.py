@@ -6,25 +6,18 @@ the cluster and the ledger's file stay.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from support.fakes import Chart, Point, hook
 from support.recovery import history, killed_at, outcome_after_restart, reason, with_two_revisions
-from support.service import Choices, World, rollback_request
+from support.service import rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
 from helm_rollback.v1.release_pb2 import Failure, Operation
 
 WITH_HOOK = Chart(version="1.0.0", hooks=(hook("pre-rollback"),))
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        yield world
 
 
 # --- Helm had written nothing ---------------------------------------------------------

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from support.fakes import Chart, HelmRun, Point, RunEnd
 from support.recovery import killed_at, outcome_after_restart, reason, with_two_revisions
-from support.service import Choices, World, rollback_request
+from support.service import rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Failure, Operation
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        yield world
-
 
 # --- its record was final -------------------------------------------------------------
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
+from support.calls import refused
 from support.fakes import ForeignHelm
-from support.refusals import refused
-from support.service import Service, World
+from support.service import Service
+from support.world import World
 
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Revision
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        yield world
 
 
 async def listed(service: Service, **fields: Any) -> list[str]:
@@ -34,6 +26,7 @@ async def test_releases_are_listed_by_id_and_filtered(world: World) -> None:
     await service.until_observed(world.cluster)
 
     assert await listed(service) == ["default.prod.blog", "default.prod.shop", "default.test.shop"]
+    assert await listed(service, cluster="default") == await listed(service)
     assert await listed(service, namespace="prod") == ["default.prod.blog", "default.prod.shop"]
     assert await listed(service, status=Revision.FAILED) == ["default.test.shop"]
     assert await listed(service, cluster="default", namespace="other") == []
@@ -42,7 +35,7 @@ async def test_releases_are_listed_by_id_and_filtered(world: World) -> None:
 
 async def test_pages_of_releases_hold_each_once(world: World) -> None:
     names = [f"shop-{number}" for number in range(5)]
-    for name in names:
+    for name in names[1::2] + names[::2]:
         ForeignHelm(world.cluster, name).install()
     service = await world.start()
     await service.until_observed(world.cluster)
@@ -56,5 +49,7 @@ async def test_pages_of_releases_hold_each_once(world: World) -> None:
         request.page_token = answer.next_page_token
 
     assert found == names
+    request.page_size = 9
+    assert [release.name for release in (await service.releases.ListReleases(request)).releases] == names[4:]
     request.namespace = "prod"
     assert (await refused(service.releases.ListReleases(request))).fields == ("page_token",)

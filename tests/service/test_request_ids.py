@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from support.calls import Refusal, refused
 from support.fakes import Point
-from support.refusals import Refused, refused
-from support.service import Choices, Service, World, rollback_request
+from support.service import Service, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
@@ -24,15 +23,9 @@ ACTOR = "x-helm-rollback-actor"
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        world.release(revisions=3)
-        yield world
-
-
-@pytest.fixture
-async def service(world: World) -> Service:
-    return await world.start()
+async def world(world: World) -> World:
+    world.release(revisions=3)
+    return world
 
 
 async def ask(service: Service, actor: str = "", **fields: Any) -> Operation:
@@ -46,7 +39,7 @@ async def operations(service: Service) -> list[Operation]:
     return list(listed.operations)
 
 
-def is_reused(told: Refused, operation: Operation) -> bool:
+def is_reused(told: Refusal, operation: Operation) -> bool:
     assert told.metadata == {"requestId": ID, "operationId": operation.operation_id, "releaseId": SHOP}
     return (told.code, told.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fakes import Point
-from support.service import Service, World, rollback_request
+from support.service import Service, rollback_request
+from support.world import World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.rollback_service_pb2 import StreamHistoryResponse

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from service.in_process import Service, refusal, told
-from support.fakes import Point
+from support.calls import refused
+from support.service import Service, rollback_request
+from support.world import Choices, World
 
 from helm_rollback.servicer.server import SERVICES, Server
 from helm_rollback.v1 import release_service_pb2 as releases
 from helm_rollback.v1 import rollback_service_pb2 as pb
-from helm_rollback.v1.release_pb2 import Operation
 
 SHOP = "default.prod.shop"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -73,34 +71,8 @@ async def test_a_port_in_use_is_told_by_name(service: Service) -> None:
         await other.start(service.address)
 
 
-async def test_a_stream_ends_with_the_drain_and_says_so(service: Service) -> None:
-    service.installed()
-    stream: Any = service.rollbacks.StreamHistory(pb.StreamHistoryRequest(release_id=SHOP, tail=0))
-    caught_up = await stream.read()
-
-    await service.server.drain()
-
-    with pytest.raises(grpc.aio.AioRpcError) as ended:
-        await stream.read()
-    assert (ended.value.code(), told(ended.value).reason) == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
-    assert caught_up.resume_token
-
-
-async def test_a_wait_ends_with_the_drain_and_tells_how_things_are(idle_service: Service) -> None:
-    idle_service.installed()
-    made = (await idle_service.rollbacks.Rollback(pb.RollbackRequest(release_id=SHOP, target_revision=1))).operation
-    request = pb.WaitOperationRequest(operation_id=made.operation_id)
-    idle_service.ledger.asked.clear()
-    waiting = asyncio.ensure_future(_await(idle_service.rollbacks.WaitOperation(request)))
-    await idle_service.ledger.asked.wait()
-
-    await idle_service.server.drain()
-
-    assert (await waiting).operation.state == Operation.PENDING
-
-
-async def test_looking_goes_on_during_the_drain(service: Service) -> None:
-    service.installed()
+async def test_looking_goes_on_during_the_drain(world: World, service: Service) -> None:
+    world.release()
     await service.server.drain()
 
     answer = await service.releases.GetRelease(releases.GetReleaseRequest(release_id=SHOP))
@@ -108,7 +80,8 @@ async def test_looking_goes_on_during_the_drain(service: Service) -> None:
     assert answer.release.current_revision == 2
 
 
-async def test_a_call_that_does_not_end_is_cut_off_in_time(service: Service) -> None:
+async def test_a_call_that_does_not_end_is_cut_off_in_time(world: World) -> None:
+    service = await world.start(Choices(works=False, observes=False))  # so nothing else reads
     asked, never = asyncio.Event(), asyncio.Event()
 
     async def read(body: Any) -> Any:
@@ -117,40 +90,39 @@ async def test_a_call_that_does_not_end_is_cut_off_in_time(service: Service) -> 
 
     service.ledger.read = read  # type: ignore[method-assign]
     looking = asyncio.ensure_future(
-        refusal_or_cut(service.releases.GetRelease(releases.GetReleaseRequest(release_id=SHOP)))
+        how_it_ended(service.releases.GetRelease(releases.GetReleaseRequest(release_id=SHOP)))
     )
     await asked.wait()
 
     await service.server.stop(limit=timedelta(milliseconds=10))
 
     assert await looking in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-    del service.ledger.read
 
 
 async def test_each_call_leaves_one_line_of_names_and_numbers(
-    service: Service, caplog: pytest.LogCaptureFixture
+    world: World, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service.installed()
+    world.release()
     caplog.set_level(logging.INFO, logger="helm_rollback.call")
-    request = pb.RollbackRequest(
-        release_id=SHOP, target_revision=1, reason="quarterly figures", wait_timeout=Duration(seconds=20)
-    )
+    request = rollback_request(reason="quarterly figures", wait_timeout=Duration(seconds=20))
 
     answer = await service.rollbacks.Rollback(request, metadata=(("x-helm-rollback-actor", "ci"),))
-    await refusal(service.rollbacks.Rollback(pb.RollbackRequest(release_id="default.prod.none", target_revision=1)))
+    await refused(service.rollbacks.Rollback(rollback_request(release="default.prod.none")))
 
-    accepted, refused = lines(caplog)
+    accepted, other = lines(caplog)
     assert accepted["method"] == "/helm_rollback.v1.RollbackService/Rollback"
     assert accepted["operation_id"] == answer.operation.operation_id
     assert (accepted["code"], accepted["actor"], accepted["release_id"]) == ("OK", "ci", SHOP)
     assert accepted["duration_ms"] > 0
-    assert (refused["code"], refused["reason"]) == ("NOT_FOUND", "RELEASE_NOT_FOUND")
+    assert (other["code"], other["reason"]) == ("NOT_FOUND", "RELEASE_NOT_FOUND")
     assert "quarterly" not in str(accepted)
     assert answer.resume_token not in str(accepted)
 
 
-async def test_a_client_that_leaves_is_logged_as_cancelled(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    service.installed()
+async def test_a_client_that_leaves_is_logged_as_cancelled(
+    world: World, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.release()
     caplog.set_level(logging.INFO, logger="helm_rollback.call")
     stream: Any = service.rollbacks.StreamHistory(pb.StreamHistoryRequest(release_id=SHOP))
     await stream.read()
@@ -161,40 +133,41 @@ async def test_a_client_that_leaves_is_logged_as_cancelled(service: Service, cap
     assert [line["code"] for line in lines(caplog)] == ["CANCELLED"]
 
 
-async def test_the_place_of_a_closed_stream_is_free_again(run_service: Callable[..., Any]) -> None:
-    async with run_service(max_streams=1) as service:
-        service.installed()
-        request = pb.StreamHistoryRequest(release_id=SHOP, end_when_caught_up=True)
-        for _ in range(3):
-            assert [response async for response in service.rollbacks.StreamHistory(request)]
+async def test_the_place_of_a_closed_stream_is_free_again(world: World) -> None:
+    world.release()
+    service = await world.start(Choices(max_streams=1))
+    request = pb.StreamHistoryRequest(release_id=SHOP, end_when_caught_up=True)
+    for _ in range(3):
+        assert [response async for response in service.rollbacks.StreamHistory(request)]
 
 
 async def test_requests_of_almost_32_mib_are_received(service: Service) -> None:
-    request = pb.RollbackRequest(release_id=SHOP, target_revision=1, reason="x" * (32 * 1024 * 1024 - 1024))
+    request = rollback_request(reason="x" * (32 * 1024 * 1024 - 1024))
 
-    assert (await refusal(service.rollbacks.Rollback(request))).reason == "INVALID_FIELD"
+    assert (await refused(service.rollbacks.Rollback(request))).reason == "INVALID_FIELD"
 
 
-async def test_a_cancelled_call_does_not_cut_its_acceptance(service: Service) -> None:
-    service.installed()
+async def test_a_cancelled_call_does_not_cut_its_acceptance(world: World) -> None:
+    world.release()
+    service = await world.start(Choices(works=False, observes=False))  # so nothing else writes
     await service.releases.GetRelease(releases.GetReleaseRequest(release_id=SHOP))
-    hold = service.helm.hold(Point.BEFORE_CREATE)
-    entered, go_on = asyncio.Event(), asyncio.Event()
+    entered, go_on, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
     write = service.ledger.write
 
     async def slow_write(body: Any) -> Any:
         entered.set()
         await go_on.wait()
-        return await write(body)
+        answer = await write(body)
+        written.set()
+        return answer
 
     service.ledger.write = slow_write  # type: ignore[method-assign]
-    call: Any = service.rollbacks.Rollback(pb.RollbackRequest(release_id=SHOP, target_revision=1))
+    call: Any = service.rollbacks.Rollback(rollback_request())
     await entered.wait()
     call.cancel()
-    del service.ledger.write
+    await service.server._calls.wait_idle()  # the server has seen it
     go_on.set()
-    await hold.reached.wait()
-    hold.release()
+    await written.wait()
 
     listed = await service.rollbacks.ListOperations(pb.ListOperationsRequest(release_id=SHOP))
     assert len(listed.operations) == 1
@@ -204,12 +177,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [record.__dict__ for record in caplog.records if record.name == "helm_rollback.call"]
 
 
-async def refusal_or_cut(call: Any) -> grpc.StatusCode:
+async def how_it_ended(call: Any) -> grpc.StatusCode:
     with pytest.raises(grpc.aio.AioRpcError) as ended:
         await call
     return ended.value.code()
-
-
-async def _await(call: Any) -> Any:
-    answer: Message = await call
-    return answer

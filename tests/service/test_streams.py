@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from support.calls import refused
 from support.fakes import Point
 from support.following import Following
-from support.refusals import refused
 from support.samples import operation_id
-from support.service import Choices, Service, World, rollback_request
+from support.service import Service, rollback_request
 from support.streams import sequences
+from support.world import Choices, World
 
 from helm_rollback.domain import resume_token
 from helm_rollback.domain.release import ReleaseId
@@ -34,15 +33,9 @@ SIX_EVENTS = [
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(folder=tmp_path) as world:
-        world.release()
-        yield world
-
-
-@pytest.fixture
-async def service(world: World) -> Service:
-    return await world.start()
+async def world(world: World) -> World:
+    world.release()
+    return world
 
 
 def stream(service: Service, release_id: str = SHOP, **fields: Any) -> Any:
@@ -301,32 +294,7 @@ async def test_a_reader_that_does_not_read_delays_no_other_and_loses_nothing(wor
     assert told == sequences(eager.events) == list(range(1, len(told) + 1))
 
 
-# --- tokens that do not fit -----------------------------------------------------------
-
-
-async def test_another_releases_token_is_refused(world: World, service: Service) -> None:
-    world.release("blog")
-    token = (await collected(service, end_when_caught_up=True))[0].resume_token
-
-    told = await refused(stream(service, "default.prod.blog", resume_token=token))
-
-    assert (told.code, told.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_RESUME_TOKEN")
-    assert told.fields == ("resume_token",)
-
-
-@pytest.mark.parametrize("token", ["x", "AAAA", "not base64 at all!", "ünïcode", "A" * 10_000])
-async def test_what_is_no_token_is_refused(service: Service, token: str) -> None:
-    told = await refused(stream(service, resume_token=token))
-
-    assert (told.code, told.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_RESUME_TOKEN")
-
-
-async def test_another_ledgers_token_is_a_lost_position(service: Service) -> None:
-    token = resume_token.encode("01890a5d-ac96-774b-bcce-b302099a8057", ReleaseId.parse(SHOP), 1)
-
-    told = await refused(stream(service, resume_token=token))
-
-    assert (told.code, told.reason) == (grpc.StatusCode.OUT_OF_RANGE, "RESUME_POSITION_LOST")
+# --- tokens that do not fit; those from elsewhere are in test_bad_input.py ------------
 
 
 async def test_a_token_ahead_of_the_ledger_is_a_lost_position(service: Service) -> None:

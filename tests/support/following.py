@@ -8,21 +8,18 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from support.refusals import Refused
-from support.service import PATIENCE
-from support.streams import tell
-
-from helm_rollback.v1.history_pb2 import HistoryEvent
-from helm_rollback.v1.rollback_service_pb2 import StreamHistoryResponse
+from support.calls import Refusal
+from support.streams import Told
+from support.waiting import PATIENCE
 
 
-class Following:
+class Following(Told):
     """Collects what a stream tells. Every wait has a deadline and says what was told instead."""
 
     def __init__(self, call: Any) -> None:
+        super().__init__()
         self._call = call
         self._came = asyncio.Event()
-        self.responses: list[StreamHistoryResponse] = []
         self.error: grpc.aio.AioRpcError | None = None
         self._reading = asyncio.create_task(self._read())
 
@@ -35,19 +32,6 @@ class Following:
     ) -> None:
         self._call.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
-
-    @property
-    def caught_up(self) -> bool:
-        return any(response.HasField("caught_up") for response in self.responses)
-
-    @property
-    def events(self) -> list[HistoryEvent]:
-        return [response.event for response in self.responses if response.HasField("event")]
-
-    @property
-    def told(self) -> list[str]:
-        """The events in words."""
-        return [tell(event) for event in self.events]
 
     async def until(self, holds: Callable[[], object], what: str) -> None:
         """Wait for a condition, looked at after each response and at the end."""
@@ -63,11 +47,11 @@ class Following:
     async def until_told(self, text: str) -> None:
         await self.until(lambda: text in self.told, text)
 
-    async def ended(self) -> Refused | None:
+    async def ended(self) -> Refusal | None:
         """Wait for the end: None for OK, else what it says."""
         async with asyncio.timeout(PATIENCE):
             await self._reading
-        return Refused.of(self.error) if self.error is not None else None
+        return Refusal.of(self.error) if self.error is not None else None
 
     async def _read(self) -> None:
         try:

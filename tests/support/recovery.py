@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from support.fakes import Chart, Point
-from support.service import Service, World, rollback_request
+from support.service import Service, rollback_request
 from support.streams import tell
+from support.world import World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.error_reason_pb2 import ErrorReason

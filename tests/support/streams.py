@@ -21,16 +21,42 @@ class Call(Protocol):
     def cancel(self) -> object: ...
 
 
-class Stream:
+class Told:
+    """What a stream has told so far."""
+
+    def __init__(self) -> None:
+        self.responses: list[StreamHistoryResponse] = []
+
+    @property
+    def events(self) -> list[HistoryEvent]:
+        """The events so far."""
+        return [response.event for response in self.responses if response.HasField("event")]
+
+    @property
+    def told(self) -> list[str]:
+        """The events so far, in words."""
+        return [tell(event) for event in self.events]
+
+    @property
+    def tokens(self) -> list[str]:
+        """The resume token of each response so far."""
+        return [response.resume_token for response in self.responses]
+
+    @property
+    def caught_up(self) -> bool:
+        return any(response.HasField("caught_up") for response in self.responses)
+
+
+class Stream(Told):
     """Reads a stream in the background. Every wait has a deadline and says what was told instead."""
 
     def __init__(self, call: Call) -> None:
+        super().__init__()
         self._call = call
         self._changed = threading.Condition()
         self._ended = False
         self.error = grpc.RpcError("the stream has not failed")
         """How it failed, once it has ended so."""
-        self.responses: list[StreamHistoryResponse] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -48,21 +74,6 @@ class Stream:
         self._call.cancel()
         self._reader.join(PATIENCE)
 
-    @property
-    def events(self) -> list[HistoryEvent]:
-        """The events so far."""
-        return [response.event for response in self.responses if response.HasField("event")]
-
-    @property
-    def told(self) -> list[str]:
-        """The events so far, in words."""
-        return [tell(event) for event in self.events]
-
-    @property
-    def tokens(self) -> list[str]:
-        """The resume token of each response so far."""
-        return [response.resume_token for response in self.responses]
-
     def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Wait for a condition, looked at after each response."""
         with self._changed:
@@ -74,7 +85,7 @@ class Stream:
         return self.events[self.told.index(text)]
 
     def until_caught_up(self) -> None:
-        self.until(lambda: any(r.HasField("caught_up") for r in self.responses) or self._ended, "caught up")
+        self.until(lambda: self.caught_up or self._ended, "caught up")
 
     def until_ended(self, seconds: float = PATIENCE) -> None:
         self.until(lambda: self._ended, "the stream ends", seconds)
