@@ -53,11 +53,12 @@ async def serve(settings: Settings) -> int:
     drain = Drain()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, drain.start)
-    async with _ports(settings, drain) as ports, _background(settings, ports), AsyncExitStack() as serving:
+    async with _ports(settings, drain) as ports, AsyncExitStack() as serving:
         server = Server(ports, max_streams=settings.max_streams, reflect=settings.reflection)
+        serving.push_async_callback(server.stop)  # after Helm has ended: until then looking goes on
+        await serving.enter_async_context(_background(settings, ports))
         with _or_refuse():
             address = await server.start(settings.grpc)
-        serving.push_async_callback(server.stop)
         watching = asyncio.create_task(watch_ledger(ports, server.set_serving))
         _say_ready(address)
         await drain.wait()

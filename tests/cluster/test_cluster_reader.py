@@ -193,12 +193,14 @@ async def test_a_corrupt_record_is_read_with_its_problem(
     cluster: KubernetesCluster, shop: ReleaseId, local_cluster: LocalCluster
 ) -> None:
     labels = {"owner": "helm", "name": "shop", "version": "1", "status": "deployed"}
-    local_cluster.client.create(
-        f"/api/v1/namespaces/{shop.namespace}/secrets",
-        {"metadata": {"name": "odd", "labels": labels}, "data": {"release": base64.b64encode(b"nonsense").decode()}},
-    )
+    data = {"release": base64.b64encode(b"nonsense").decode()}
+    for name in ("odd", "sh.helm.release.v1.shop.v1"):
+        local_cluster.client.create(
+            f"/api/v1/namespaces/{shop.namespace}/secrets",
+            {"metadata": {"name": name, "labels": labels}, "data": data},
+        )
 
-    ref = (await cluster.list_release(shop))[0]
+    (ref,) = await cluster.list_release(shop)  # the copy is no revision
     stored = await cluster.read_record(ref)
 
     assert stored is not None

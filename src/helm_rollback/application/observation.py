@@ -153,7 +153,7 @@ def _advance(
     after = replace(
         readable,
         status=stored.ref.status if record is not None else Status.UNKNOWN,
-        description=_description(record) if record is not None else known.description,
+        description=_description(record) if record is not None else stored.problem,
         uid=stored.ref.uid,
         resource_version=stored.ref.resource_version,
         update_time=tx.now(),

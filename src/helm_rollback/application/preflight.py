@@ -18,6 +18,7 @@ from helm_rollback.domain.evidence import rollback_hooks
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +55,9 @@ async def check(
     base, target = await _archived(ledger, operation, decode)
     records = [record for record in (base[1], target[1]) if record is not None]
     secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in records))
-    if answers.target is not None and not _is_archived(answers.target, target[0]):
-        return Preflight(failure=_mismatch(operation), secrets=secrets)
+    unusable = _unusable(operation, answers.target, target[0], base[0])
+    if unusable is not None:
+        return Preflight(failure=unusable, secrets=secrets)
     missing = _needed_kinds(operation, base[1], target[1]) - answers.served.kinds
     if missing:
         return Preflight(failure=_not_served(missing), secrets=secrets)
@@ -87,6 +89,33 @@ def _decoded(found: tuple[Revision | None, bytes | None], decode: Callable[[byte
     return revision, decode(payload) if payload is not None else None
 
 
+def _unusable(
+    operation: Operation, stored: StoredRecord | None, archived: Revision | None, base: Revision | None
+) -> Failure | None:
+    """Why Helm can not go from the base's record to the target's as they are stored."""
+    target = operation.target_revision
+    if stored is None:
+        return _nothing_run(
+            FailureReason.HELM_FAILED, f"Helm no longer stores revision {target}, and this version does not put it back"
+        )
+    if stored.record is None:
+        return _nothing_run(
+            FailureReason.RECORD_MISMATCH, f"the record of revision {target} can not be read: {stored.problem}"
+        )
+    if base is not None and base.status is Status.UNKNOWN:
+        # Helm passes over what it can not decode, and then takes the number of the next one twice.
+        return _nothing_run(
+            FailureReason.RECORD_MISMATCH,
+            f"the record of the current revision {base.revision} can not be read: {base.description}",
+        )
+    if not _is_archived(stored, archived):
+        return _nothing_run(
+            FailureReason.RECORD_MISMATCH,
+            f"the record of revision {target} in the cluster is not what the ledger archived: someone edited it",
+        )
+    return None
+
+
 def _is_archived(stored: StoredRecord, archived: Revision | None) -> bool:
     """Whether the cluster's record still has the content that the ledger archived.
 
@@ -112,21 +141,13 @@ def _needed_kinds(operation: Operation, base: HelmRecord | None, target: HelmRec
     return needed
 
 
-def _mismatch(operation: Operation) -> Failure:
-    return Failure(
-        reason=FailureReason.RECORD_MISMATCH,
-        message=(
-            f"the record of revision {operation.target_revision} in the cluster is not what the ledger archived: "
-            "someone edited it; nothing was run"
-        ),
-        applied=Applied.NOT_APPLIED,
-    )
-
-
 def _not_served(missing: set[ServedKind]) -> Failure:
     names = ", ".join(sorted(f"{kind.api_version} {kind.kind}" for kind in missing))
-    return Failure(
-        reason=FailureReason.KIND_NOT_SERVED,
-        message=f"the cluster does not serve {names}, which the current or the target revision needs; nothing was run",
-        applied=Applied.NOT_APPLIED,
+    return _nothing_run(
+        FailureReason.KIND_NOT_SERVED,
+        f"the cluster does not serve {names}, which the current or the target revision needs",
     )
+
+
+def _nothing_run(reason: FailureReason, why: str) -> Failure:
+    return Failure(reason=reason, message=f"{why}; nothing was run", applied=Applied.NOT_APPLIED)

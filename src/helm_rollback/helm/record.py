@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from helm_rollback.domain.errors import InvalidField
-from helm_rollback.domain.record import HelmRecord, Hook, RecordRef, StoredRecord
+from helm_rollback.domain.record import HelmRecord, Hook, RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.domain.status import Status
 from helm_rollback.helm.document import UndecodableRecord, pack, parse, replace_strings, unpack
@@ -73,12 +73,12 @@ def from_secret(secret: Mapping[str, Any]) -> StoredRecord:
     """A Kubernetes Secret as a stored record; its type is ignored, as Helm ignores it.
 
     A payload that can not be decoded gives a record of None and the problem. Raises
-    UndecodableRecord where the labels name no revision at all: then it is none of Helm's.
+    UndecodableRecord where name and labels name no revision at all: then it is none of Helm's.
     """
     metadata = secret.get("metadata")
     ref = ref_from_metadata(metadata if isinstance(metadata, Mapping) else {})
     if ref is None:
-        raise UndecodableRecord("its labels name no revision of a release")
+        raise UndecodableRecord("its name and labels name no revision of a release")
     payload, record, problem = b"", None, ""
     try:
         payload = _payload(secret)
@@ -91,14 +91,18 @@ def from_secret(secret: Mapping[str, Any]) -> StoredRecord:
 
 
 def ref_from_metadata(metadata: Mapping[str, Any]) -> RecordRef | None:
-    """What a Secret's metadata says of the record in it; None where its labels name no revision.
+    """What a Secret's metadata says of the record in it; None where it is not the one that Helm keeps a revision in.
 
+    Helm lists by labels, but reads, rewrites and deletes by name (`pkg/storage/driver/secrets.go`),
+    so a copy under another name is no revision, whatever its labels say.
     What the API server adds (`uid`, `resourceVersion`, `creationTimestamp`) may be missing:
     Helm's own requests do not have it.
     """
     labels = _labels(metadata)
     name, revision = labels.get("name", ""), _decimal(labels.get("version", ""))
     if not 1 <= revision <= _INT32_MAX or not _is_release_name(name):
+        return None
+    if _word(metadata, "name") != secret_name(name, revision):
         return None
     return RecordRef(
         secret_name=_word(metadata, "name"),

@@ -71,16 +71,20 @@ def test_a_deletion_of_a_record_is_told_by_its_name() -> None:
     assert (write.secret_name, write.stored) == (NAME, None)
 
 
+def test_a_record_is_one_whatever_its_type() -> None:
+    assert isinstance(of_json("POST", SECRETS, merged(type="Opaque")), RecordWrite)
+
+
 @pytest.mark.parametrize(
     "secret",
     [
-        merged(type="Opaque"),
         merged(metadata={"name": "other", "labels": RECORD["metadata"]["labels"]}, type="Opaque"),
         merged(metadata={"generateName": "sh.helm.release.v1.", "labels": RECORD["metadata"]["labels"]}),
     ],
 )
-def test_a_record_is_one_whatever_it_is_called(secret: dict[str, Any]) -> None:
-    assert isinstance(of_json("POST", SECRETS, secret), RecordWrite)
+def test_a_record_under_another_name_is_not_passed(secret: dict[str, Any]) -> None:
+    """Helm would count it, and it is no revision's."""
+    assert isinstance(of_json("POST", SECRETS, secret), Unreadable)
 
 
 @pytest.mark.parametrize(

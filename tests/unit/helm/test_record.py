@@ -230,8 +230,13 @@ def test_labels_that_name_no_revision_are_no_record(labels: dict[str, str]) -> N
         from_secret({"metadata": metadata})
 
 
+@pytest.mark.parametrize("name", ["backup", "sh.helm.release.v1.shop.v2", "sh.helm.release.v1.shop", ""])
+def test_a_copy_under_another_name_is_no_revision(name: str) -> None:
+    assert ref_from_metadata({"name": name, "labels": {"name": "shop", "version": "3"}}) is None
+
+
 def test_a_secret_that_is_not_stored_yet_has_no_version() -> None:
-    ref = ref_from_metadata({"name": "n", "labels": {"name": "shop", "version": "3"}})
+    ref = ref_from_metadata({"name": "sh.helm.release.v1.shop.v3", "labels": {"name": "shop", "version": "3"}})
 
     assert ref is not None
     assert (ref.uid, ref.resource_version, ref.create_time) == ("", 0, NOT_STORED)
