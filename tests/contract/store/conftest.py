@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.ledgers import SqliteDatabase, opened
+from support.ledgers import SqliteDatabase, make_ledger, opened
 from support.samples import Clock
 
 from helm_rollback.store import SqlLedger
@@ -25,5 +25,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> SqliteDatabase:
 
 @pytest.fixture
 def ledger(database: SqliteDatabase, clock: Clock) -> Iterator[SqlLedger]:
+    make_ledger(database.path.parent)
     with opened(database.url, clock) as ledger:
         yield ledger

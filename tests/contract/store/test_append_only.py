@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy.exc import IntegrityError
-from support.ledgers import SqliteDatabase, opened
+from support.ledgers import SqliteDatabase, make_ledger, opened
 from support.samples import NOON, SHOP, a_release, a_revision, a_transition, an_operation, finished
 
 from helm_rollback.application.ports import LedgerTransaction
@@ -25,6 +25,7 @@ async def filled(database: SqliteDatabase) -> SqliteDatabase:
         tx.append(SHOP, a_transition())
         tx.save_observed_version("default", 1)
 
+    make_ledger(database.path.parent)
     with opened(database.url) as ledger:
         await ledger.write(fill)
     return database
