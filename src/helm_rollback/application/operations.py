@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from helm_rollback.application.drain import first_of
 from helm_rollback.application.ports import LedgerTransaction, Ports
-from helm_rollback.application.rollback import check_reason
+from helm_rollback.application.rollback import checked_reason
 from helm_rollback.domain.errors import NotCancellable, OperationNotFound
 from helm_rollback.domain.history import OperationTransition
 from helm_rollback.domain.operation import Operation, OperationState
@@ -66,7 +66,7 @@ async def cancel_operation(ports: Ports, operation_id: str, *, reason: str, prin
     stopped without leaving the release half-way) or has ended otherwise. A cancelled one
     is returned as it is.
     """
-    check_reason(reason)
+    checked_reason(reason)
 
     def body(tx: LedgerTransaction) -> Operation:
         known = tx.operation(operation_id)

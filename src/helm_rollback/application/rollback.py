@@ -35,6 +35,7 @@ from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Mark, Revision
 from helm_rollback.domain.selection import Selection
 from helm_rollback.domain.status import Status
+from helm_rollback.domain.violations import Violations
 
 REASON_MAX = 200
 DEFAULT_EXPIRE_AFTER = timedelta(hours=1)
@@ -44,7 +45,7 @@ REVISION_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackCommand:
-    """A caller's wish. Making one raises InvalidField, naming the field as the proto does."""
+    """A caller's wish. Making one raises InvalidField or InvalidFields, naming each field as the proto does."""
 
     release_id: ReleaseId
     target_revision: int | None
@@ -59,19 +60,21 @@ class RollbackCommand:
     remove_leftovers: bool = False
 
     def __post_init__(self) -> None:
-        if self.target_revision is not None:
-            _check_revision("target_revision", self.target_revision)
-        if self.expected_current_revision is not None:
-            _check_revision("expected_current_revision", self.expected_current_revision)
+        found = Violations()
+        for name in ("target_revision", "expected_current_revision"):
+            if getattr(self, name) is not None and not 1 <= getattr(self, name) <= REVISION_MAX:
+                found.add(name, "must be a revision, 1 or higher")
         if self.request_id:
-            object.__setattr__(self, "request_id", _canonical_uuid(self.request_id))
-        check_reason(self.reason)
+            canonical = found.take(lambda: _canonical_uuid(self.request_id), "")
+            object.__setattr__(self, "request_id", canonical)
+        found.take(lambda: checked_reason(self.reason), "")
         if not MIN_EXPIRE_AFTER <= self.expire_after <= MAX_EXPIRE_AFTER:
-            raise InvalidField("expire_after", "must be between 1 s and 7 d")
+            found.add("expire_after", "must be between 1 s and 7 d")
         if self.take_over_pending and self.expected_current_revision is None:
-            raise InvalidField("take_over_pending", "needs expected_current_revision: say which revision is dead")
+            found.add("take_over_pending", "needs expected_current_revision: say which revision is dead")
         if self.remove_leftovers:
-            raise InvalidField("remove_leftovers", "is not offered by this version; leave it unset")
+            found.add("remove_leftovers", "is not offered by this version; leave it unset")
+        found.check()
 
     def digest(self, principal: Principal) -> str:
         """What one request_id stands for: method, actor, and every field but the id itself."""
@@ -79,17 +82,13 @@ class RollbackCommand:
         return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def check_reason(reason: str) -> None:
-    """Raise InvalidField unless `reason` is one line of at most 200 code points."""
+def checked_reason(reason: str) -> str:
+    """The reason. Raises InvalidField unless it is one line of at most 200 code points."""
     if len(reason) > REASON_MAX:
         raise InvalidField("reason", f"has {len(reason)} characters, at most {REASON_MAX} are kept")
     if not reason.isprintable():
         raise InvalidField("reason", "must be one line of printable text")
-
-
-def _check_revision(field_name: str, revision: int) -> None:
-    if not 1 <= revision <= REVISION_MAX:
-        raise InvalidField(field_name, "must be a revision, 1 or higher")
+    return reason
 
 
 def _canonical_uuid(text: str) -> str:

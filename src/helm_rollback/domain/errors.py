@@ -2,6 +2,7 @@
 
     Refused                      nothing was accepted, nothing was written
     ├── InvalidField             the request itself is wrong
+    ├── InvalidFields
     ├── InvalidResumeToken
     ├── ClusterNotConfigured     what the request names does not exist
     ├── ReleaseNotFound
@@ -77,6 +78,25 @@ class InvalidField(Refused):
     field: str
     problem: str
     text: ClassVar[str] = "{field}: {problem}"
+
+
+@dataclass(eq=False)
+class InvalidFields(Refused):
+    """Several fields have no meaning; `domain/violations.py` collects them."""
+
+    violations: tuple[InvalidField, ...]
+    text: ClassVar[str] = "{violations}"
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.violations))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The facts of all, so that one key means the same for one field and for several."""
+        return {
+            "field": ", ".join(violation.field for violation in self.violations),
+            "problem": "; ".join(violation.problem for violation in self.violations),
+        }
 
 
 @dataclass(eq=False)

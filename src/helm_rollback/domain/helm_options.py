@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from helm_rollback.domain.errors import InvalidField
+from helm_rollback.domain.violations import Violations
 
 
 class WaitStrategy(StrEnum):
@@ -50,11 +50,13 @@ class HelmOptions:
         Helm finds out late: see `pkg/kube/client.go`, where the combination fails
         inside the apply and leaves a failed revision behind.
         """
+        found = Violations()
         if not MIN_TIMEOUT <= self.timeout <= MAX_TIMEOUT:
-            raise InvalidField("helm_options.timeout", "must be between 1 s and 24 h")
+            found.add("helm_options.timeout", "must be between 1 s and 24 h")
         if self.force_replace and self.force_conflicts:
-            raise InvalidField("helm_options.force_replace", "excludes force_conflicts: set one of them")
-        if self.force_replace and self.server_side_apply is not ServerSideApply.DISABLED:
-            raise InvalidField("helm_options.force_replace", "needs server_side_apply = DISABLED")
-        if self.force_conflicts and self.server_side_apply is not ServerSideApply.ENABLED:
-            raise InvalidField("helm_options.force_conflicts", "needs server_side_apply = ENABLED")
+            found.add("helm_options.force_replace", "excludes force_conflicts: set one of them")
+        elif self.force_replace and self.server_side_apply is not ServerSideApply.DISABLED:
+            found.add("helm_options.force_replace", "needs server_side_apply = DISABLED")
+        elif self.force_conflicts and self.server_side_apply is not ServerSideApply.ENABLED:
+            found.add("helm_options.force_conflicts", "needs server_side_apply = ENABLED")
+        found.check()

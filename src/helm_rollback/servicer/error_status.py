@@ -8,7 +8,7 @@ client gets a fixed text and an id, the log gets the rest.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import uuid4
@@ -28,6 +28,7 @@ DOMAIN: Final = "helm-rollback"
 
 CODES: Final[Mapping[type[errors.Refused], tuple[grpc.StatusCode, ErrorReason.ValueType]]] = {
     errors.InvalidField: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_FIELD),
+    errors.InvalidFields: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_FIELD),
     errors.InvalidResumeToken: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_RESUME_TOKEN),
     errors.ClusterNotConfigured: (grpc.StatusCode.NOT_FOUND, ErrorReason.CLUSTER_NOT_CONFIGURED),
     errors.ReleaseNotFound: (grpc.StatusCode.NOT_FOUND, ErrorReason.RELEASE_NOT_FOUND),
@@ -61,8 +62,10 @@ _RETRY_AFTER: Final = {
 # Status details travel in the trailers, whose hard limit is 16 KiB in common clients:
 # one byte more, and the client sees another code. All of it stays below 4 KiB.
 _MESSAGE_BYTES: Final = 900
+_FIELD_BYTES: Final = 50
 _DESCRIPTION_BYTES: Final = 500
-_FACT_BYTES: Final = 600
+_DESCRIPTIONS_BYTES: Final = 1000
+_FACT_BYTES: Final = 500
 
 
 def status_of(error: Exception, *, release_id: str = "") -> Status:
@@ -83,10 +86,12 @@ def _refusal(error: errors.Refused, release_id: str) -> Status:
     facts = {"releaseId": release_id} | error.metadata if release_id else error.metadata
     details: list[Message] = []
     if isinstance(error, errors.InvalidField):
-        details.append(_violation(error.field, error.problem, reason))
+        details.append(_bad_request([error], reason))
+    elif isinstance(error, errors.InvalidFields):
+        details.append(_bad_request(error.violations, reason))
     elif isinstance(error, errors.InvalidResumeToken):
         facts["field"] = "resume_token"
-        details.append(_violation("resume_token", error.problem, reason))
+        details.append(_bad_request([errors.InvalidField("resume_token", error.problem)], reason))
     if code in _RETRY_AFTER:
         delay = Duration()
         delay.FromTimedelta(_RETRY_AFTER[code])
@@ -103,13 +108,19 @@ def _fault(error: Exception, release_id: str) -> Status:
     return _status(grpc.StatusCode.INTERNAL, ErrorReason.INTERNAL, message, facts, [])
 
 
-def _violation(field: str, problem: str, reason: ErrorReason.ValueType) -> BadRequest:
-    violation = BadRequest.FieldViolation(
-        field=_cut(field, _FACT_BYTES),
-        description=_cut(problem, _DESCRIPTION_BYTES),
-        reason=ErrorReason.Name(reason),
+def _bad_request(violations: Sequence[errors.InvalidField], reason: ErrorReason.ValueType) -> BadRequest:
+    """One violation for each field; many share the room that one has."""
+    longest = min(_DESCRIPTION_BYTES, _DESCRIPTIONS_BYTES // len(violations))
+    return BadRequest(
+        field_violations=[
+            BadRequest.FieldViolation(
+                field=_cut(violation.field, _FIELD_BYTES),
+                description=_cut(violation.problem, longest),
+                reason=ErrorReason.Name(reason),
+            )
+            for violation in violations
+        ]
     )
-    return BadRequest(field_violations=[violation])
 
 
 def _status(

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any, cast
 
 import grpc
 
 from helm_rollback.application import operations
 from helm_rollback.application.ports import Ports
-from helm_rollback.application.rollback import RollbackCommand, rollback
+from helm_rollback.application.rollback import rollback
 from helm_rollback.application.stream_history import StreamItem, stream_history
 from helm_rollback.domain import resume_token
 from helm_rollback.domain.errors import StoreUnavailable
@@ -38,16 +37,15 @@ class RollbackServicer(RollbackServiceServicer):
         self._writes = writes
 
     async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
-        limit, wait = WaitLimit.of(context), requests.wait_timeout(request)
-        operation = await self._rolled_back(requests.rollback(request), wait, limit, principal_of(context))
+        limit, asked = WaitLimit.of(context), requests.rollback(request)
+        operation = await self._rolled_back(asked, limit, principal_of(context))
         return pb.RollbackResponse(operation=resources.operation(operation), resume_token=self._token(operation))
 
     async def RollbackLastSuccessful(
         self, request: pb.RollbackLastSuccessfulRequest, context: Context
     ) -> pb.RollbackLastSuccessfulResponse:
-        limit, wait = WaitLimit.of(context), requests.wait_timeout(request)
-        command = requests.rollback_last_successful(request)
-        operation = await self._rolled_back(command, wait, limit, principal_of(context))
+        limit, asked = WaitLimit.of(context), requests.rollback_last_successful(request)
+        operation = await self._rolled_back(asked, limit, principal_of(context))
         return pb.RollbackLastSuccessfulResponse(
             operation=resources.operation(operation), resume_token=self._token(operation)
         )
@@ -100,18 +98,16 @@ class RollbackServicer(RollbackServiceServicer):
         )
 
     async def CancelOperation(self, request: pb.CancelOperationRequest, context: Context) -> pb.CancelOperationResponse:
-        operation_id, principal = requests.operation_id(request), principal_of(context)
+        asked, principal = requests.cancel_operation(request), principal_of(context)
         operation = await self._writes.run(
-            operations.cancel_operation(self._ports, operation_id, reason=request.reason, principal=principal)
+            operations.cancel_operation(self._ports, asked.operation_id, reason=asked.reason, principal=principal)
         )
         return pb.CancelOperationResponse(operation=resources.operation(operation))
 
-    async def _rolled_back(
-        self, command: RollbackCommand, wait: timedelta, limit: WaitLimit, principal: Principal
-    ) -> Operation:
+    async def _rolled_back(self, asked: requests.RollbackCall, limit: WaitLimit, principal: Principal) -> Operation:
         """The accepted operation, after the wait that the caller asked for."""
-        operation = await self._writes.run(rollback(self._ports, command, principal))
-        left = limit.shorten(wait)
+        operation = await self._writes.run(rollback(self._ports, asked.command, principal))
+        left = limit.shorten(asked.wait_timeout)
         if not left or operation.state.is_terminal:
             return operation
         try:

@@ -28,8 +28,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     INVALID_FIELD: _ErrorReason.ValueType  # 10
     """INVALID_ARGUMENT. A field is missing, malformed or out of range, fields contradict one another,
-    or the request cannot be decoded. BadRequest names each field. Nothing was looked at or changed;
-    the same request will always be refused.
+    or the request cannot be decoded. BadRequest names each field; where several are bad, `field` and
+    `problem` list them all, as does the message. Nothing was looked at or changed; the same request
+    will always be refused.
 
         {"reason": "INVALID_FIELD", "domain": "helm-rollback",
          "metadata": {"releaseId": "default.prod.shop", "field": "target_revision",
@@ -345,8 +346,9 @@ don't know.
 """
 INVALID_FIELD: ErrorReason.ValueType  # 10
 """INVALID_ARGUMENT. A field is missing, malformed or out of range, fields contradict one another,
-or the request cannot be decoded. BadRequest names each field. Nothing was looked at or changed;
-the same request will always be refused.
+or the request cannot be decoded. BadRequest names each field; where several are bad, `field` and
+`problem` list them all, as does the message. Nothing was looked at or changed; the same request
+will always be refused.
 
     {"reason": "INVALID_FIELD", "domain": "helm-rollback",
      "metadata": {"releaseId": "default.prod.shop", "field": "target_revision",

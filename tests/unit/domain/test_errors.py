@@ -22,6 +22,11 @@ CASES: list[tuple[errors.Refused, dict[str, str], str]] = [
         {"field": "reason", "problem": "must be one line"},
         "reason: must be one line",
     ),
+    (
+        errors.InvalidFields((errors.InvalidField("reason", "is long"), errors.InvalidField("tail", "is negative"))),
+        {"field": "reason, tail", "problem": "is long; is negative"},
+        "reason: is long; tail: is negative",
+    ),
     (errors.InvalidResumeToken(SHOP, "cut"), RELEASE | {"problem": "cut"}, "start the stream anew"),
     (errors.ClusterNotConfigured(SHOP, "default"), RELEASE | {"cluster": "default"}, "no cluster default"),
     (errors.ClusterNotConfigured(None, "default"), {"cluster": "default"}, "no cluster default"),

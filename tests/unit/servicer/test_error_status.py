@@ -42,7 +42,11 @@ def concrete(error: type[errors.Refused] = errors.Refused) -> Iterator[type[erro
 
 def an_error(kind: type[errors.Refused], text: str = "why") -> errors.Refused:
     """An error of this kind, with `text` wherever it takes one."""
-    known: dict[str, Any] = {"ReleaseId": SHOP, "int": 7, "datetime": datetime(2026, 11, 1, tzinfo=UTC)}
+    violations = tuple(errors.InvalidField(text, text) for _ in range(14))  # as many as a request can have
+    known: dict[str, Any] = {
+        "ReleaseId": SHOP, "int": 7, "datetime": datetime(2026, 11, 1, tzinfo=UTC),
+        "tuple[InvalidField, ...]": violations,
+    }  # fmt: skip
     facts = [known.get(str(field.type).split(" |")[0], text) for field in dataclasses.fields(kind)]
     return kind(*facts)
 

@@ -141,7 +141,7 @@ def test_an_absent_helm_options_is_an_empty_one() -> None:
     )
 
     assert absent == empty
-    assert absent.helm_options == HelmOptions()
+    assert absent.command.helm_options == HelmOptions()
 
 
 def test_a_command_carries_what_was_asked() -> None:
@@ -156,7 +156,8 @@ def test_a_command_carries_what_was_asked() -> None:
         ),
     )  # fmt: skip
 
-    command = rollback_requests.rollback(request)
+    asked = rollback_requests.rollback(request)
+    command = asked.command
 
     assert (command.release_id, command.target_revision, command.expected_current_revision) == (SHOP, 3, 5)
     assert (command.request_id, command.reason) == (operation_id(1), "why")
@@ -167,13 +168,13 @@ def test_a_command_carries_what_was_asked() -> None:
         timeout=timedelta(seconds=7, milliseconds=5), wait_strategy=WaitStrategy.LEGACY, wait_for_jobs=True,
         disable_hooks=True, cleanup_on_fail=True, force_conflicts=True, server_side_apply=ServerSideApply.ENABLED,
     )  # fmt: skip
-    assert rollback_requests.wait_timeout(request) == timedelta(seconds=2)
+    assert asked.wait_timeout == timedelta(seconds=2)
 
 
 def test_the_last_successful_one_has_no_target() -> None:
     request = pb.RollbackLastSuccessfulRequest(release_id=str(SHOP))
 
-    assert rollback_requests.rollback_last_successful(request).target_revision is None
+    assert rollback_requests.rollback_last_successful(request).command.target_revision is None
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 315_576_000_000])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.duration_pb2 import Duration
 
 from helm_rollback.domain.errors import InvalidField
+from helm_rollback.domain.release import ReleaseId
+from helm_rollback.domain.violations import Violations
+from helm_rollback.servicer import page_token
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -34,6 +38,20 @@ def optional_uuid(text: str, *, field: str) -> str:
     return uuid(text, field=field) if text else ""
 
 
+class OfRelease(Protocol):
+    """A request that names a release."""
+
+    release_id: str
+
+
+_UNREADABLE: Final = ReleaseId("", "", "")
+
+
+def release_id(request: OfRelease, found: Violations) -> ReleaseId:
+    """The release that is named; a stand-in where it is refused, for the other fields to be checked."""
+    return found.take(lambda: ReleaseId.parse(request.release_id), _UNREADABLE)
+
+
 def not_negative(number: int, *, field: str) -> int:
     """A number that counts something."""
     if number < 0:
@@ -50,6 +68,33 @@ def span(value: Duration, *, field: str) -> timedelta:
     if seconds < 0 or nanos < 0:
         raise InvalidField(field, "must not be negative")
     return timedelta(seconds=seconds, microseconds=nanos // 1000)
+
+
+class Paged(Protocol):
+    """A request for a page of a listing."""
+
+    page_size: int
+    page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page: what follows `position`, from the start where that is empty."""
+
+    position: str
+    size: int
+
+
+def page(request: Paged, found: Violations, *listing: str) -> Page:
+    """The page that is asked for; `listing` as in `page_token`, and `found` what was wrong with it.
+
+    A token is bound to the filters, so where one of these is bad, nothing can be said of it.
+    """
+    token = "" if found else request.page_token
+    return Page(
+        position=found.take(lambda: page_token.decode(token, *listing), ""),
+        size=found.take(lambda: page_token.page_size(request.page_size), 0),
+    )
 
 
 def choice(number: int, *, of: type[E], proto: EnumDescriptor, field: str) -> E | None:

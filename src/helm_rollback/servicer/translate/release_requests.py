@@ -1,13 +1,16 @@
-"""Requests of ReleaseService, as what the use cases take. All raise InvalidField."""
+"""Requests of ReleaseService, as what the use cases take.
+
+All raise InvalidField or, where several fields are bad, InvalidFields.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from helm_rollback.application.ports import RevisionPosition
-from helm_rollback.domain.errors import InvalidField
 from helm_rollback.domain.release import ReleaseId, check_dns_label
 from helm_rollback.domain.status import Status
+from helm_rollback.domain.violations import Violations
 from helm_rollback.servicer import page_token
 from helm_rollback.servicer.translate import fields
 from helm_rollback.v1 import release_pb2
@@ -28,16 +31,14 @@ class ReleaseListing:
 
 
 def list_releases(request: pb.ListReleasesRequest) -> ReleaseListing:
-    cluster = _optional_label(request.cluster, field="cluster")
-    namespace = _optional_label(request.namespace, field="namespace")
-    status = fields.choice(request.status, of=Status, proto=release_pb2.Revision.Status.DESCRIPTOR, field="status")
-    return ReleaseListing(
-        cluster=cluster,
-        namespace=namespace,
-        status=status,
-        after=page_token.decode(request.page_token, *_release_filters(cluster, namespace, status)),
-        page_size=page_token.page_size(request.page_size),
-    )
+    found = Violations()
+    cluster = found.take(lambda: _optional_label(request.cluster, field="cluster"), "")
+    namespace = found.take(lambda: _optional_label(request.namespace, field="namespace"), "")
+    statuses = release_pb2.Revision.Status.DESCRIPTOR
+    status = found.take(lambda: fields.choice(request.status, of=Status, proto=statuses, field="status"), None)
+    page = fields.page(request, found, *_release_filters(cluster, namespace, status))
+    found.check()
+    return ReleaseListing(cluster=cluster, namespace=namespace, status=status, after=page.position, page_size=page.size)
 
 
 def _release_filters(cluster: str, namespace: str, status: Status | None) -> tuple[str, ...]:
@@ -64,13 +65,15 @@ class RevisionListing:
 
 
 def list_revisions(request: pb.ListRevisionsRequest) -> RevisionListing:
-    release_id = ReleaseId.parse(request.release_id)
-    token = page_token.decode(request.page_token, *_revision_filters(release_id, request.successful_only))
+    found = Violations()
+    release_id = fields.release_id(request, found)
+    page = fields.page(request, found, *_revision_filters(release_id, request.successful_only))
+    found.check()
     return RevisionListing(
         release_id=release_id,
         successful_only=request.successful_only,
-        before=RevisionPosition(*map(int, token.split("."))) if token else None,
-        page_size=page_token.page_size(request.page_size),
+        before=RevisionPosition(*map(int, page.position.split("."))) if page.position else None,
+        page_size=page.size,
     )
 
 
@@ -88,14 +91,17 @@ class OneRevision:
 
 
 def get_revision(request: pb.GetRevisionRequest) -> OneRevision:
-    release_id = ReleaseId.parse(request.release_id)
+    found = Violations()
+    release_id = fields.release_id(request, found)
     if request.revision < 1:
-        raise InvalidField("revision", "must be a revision, 1 or higher")
+        found.add("revision", "must be a revision, 1 or higher")
+    incarnation = found.take(lambda: fields.not_negative(request.incarnation, field="incarnation"), 0)
     if request.view not in pb.GetRevisionRequest.View.values():
-        raise InvalidField("view", f"{request.view} is no value of View that this version knows")
+        found.add("view", f"{request.view} is no value of View that this version knows")
+    found.check()
     return OneRevision(
         release_id=release_id,
         revision=request.revision,
-        incarnation=fields.not_negative(request.incarnation, field="incarnation"),
+        incarnation=incarnation,
         full=request.view == pb.GetRevisionRequest.FULL,
     )

@@ -1,17 +1,20 @@
-"""Requests of RollbackService, as what the use cases take. All raise InvalidField."""
+"""Requests of RollbackService, as what the use cases take.
+
+All raise InvalidField or, where several fields are bad, InvalidFields.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from helm_rollback.application.rollback import DEFAULT_EXPIRE_AFTER, RollbackCommand
+from helm_rollback.application.rollback import DEFAULT_EXPIRE_AFTER, RollbackCommand, checked_reason
 from helm_rollback.application.stream_history import StreamStart
 from helm_rollback.domain import resume_token
 from helm_rollback.domain.helm_options import DEFAULT_TIMEOUT, HelmOptions, ServerSideApply, WaitStrategy
 from helm_rollback.domain.operation import OperationState
 from helm_rollback.domain.release import ReleaseId
+from helm_rollback.domain.violations import Violations
 from helm_rollback.servicer import page_token
 from helm_rollback.servicer.translate import fields
 from helm_rollback.v1 import helm_options_pb2, release_pb2
@@ -20,64 +23,88 @@ from helm_rollback.v1 import rollback_service_pb2 as pb
 NO_WAIT = timedelta()
 
 
-def rollback(request: pb.RollbackRequest) -> RollbackCommand:
-    return RollbackCommand(
-        target_revision=request.target_revision,
-        allow_marked_bad=request.allow_marked_bad,
-        **_in_both(request),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackCall:
+    command: RollbackCommand
+    wait_timeout: timedelta
+    """How long the call is to wait for the outcome; absent: not at all."""
 
 
-def rollback_last_successful(request: pb.RollbackLastSuccessfulRequest) -> RollbackCommand:
-    return RollbackCommand(target_revision=None, **_in_both(request))
+def rollback(request: pb.RollbackRequest) -> RollbackCall:
+    return _rollback(request, target_revision=request.target_revision, allow_marked_bad=request.allow_marked_bad)
 
 
-def _in_both(request: pb.RollbackRequest | pb.RollbackLastSuccessfulRequest) -> dict[str, Any]:
-    """What the two requests have in common."""
+def rollback_last_successful(request: pb.RollbackLastSuccessfulRequest) -> RollbackCall:
+    return _rollback(request, target_revision=None, allow_marked_bad=False)
+
+
+def _rollback(
+    request: pb.RollbackRequest | pb.RollbackLastSuccessfulRequest,
+    *,
+    target_revision: int | None,
+    allow_marked_bad: bool,
+) -> RollbackCall:
+    found = Violations()
+    release_id = fields.release_id(request, found)
+    wait_timeout = found.take(lambda: fields.span(request.wait_timeout, field="wait_timeout"), NO_WAIT)
+    expire_after = DEFAULT_EXPIRE_AFTER
+    if request.HasField("expire_after"):
+        expire_after = found.take(lambda: fields.span(request.expire_after, field="expire_after"), expire_after)
+    options = found.take(lambda: helm_options(request.helm_options), HelmOptions())
     expected = request.expected_current_revision if request.HasField("expected_current_revision") else None
-    expire_after = fields.span(request.expire_after, field="expire_after")
-    return {
-        "release_id": ReleaseId.parse(request.release_id),
-        "request_id": fields.optional_uuid(request.request_id, field="request_id"),
-        "expected_current_revision": expected,
-        "reason": request.reason,
-        "helm_options": helm_options(request.helm_options),
-        "expire_after": expire_after if request.HasField("expire_after") else DEFAULT_EXPIRE_AFTER,
-        "take_over_pending": request.take_over_pending,
-        "remove_leftovers": request.remove_leftovers,
-    }
+    command = found.finish(
+        lambda: RollbackCommand(
+            release_id=release_id,
+            target_revision=target_revision,
+            request_id=request.request_id,
+            expected_current_revision=expected,
+            reason=request.reason,
+            helm_options=options,
+            expire_after=expire_after,
+            take_over_pending=request.take_over_pending,
+            allow_marked_bad=allow_marked_bad,
+            remove_leftovers=request.remove_leftovers,
+        )
+    )
+    return RollbackCall(command=command, wait_timeout=wait_timeout)
 
 
 def helm_options(options: helm_options_pb2.HelmOptions) -> HelmOptions:
     """Helm's options; an absent message is the same as an empty one."""
-    timeout = fields.span(options.timeout, field="helm_options.timeout")
-    strategy = fields.choice(
-        options.wait_strategy,
-        of=WaitStrategy,
-        proto=helm_options_pb2.HelmOptions.WaitStrategy.DESCRIPTOR,
-        field="helm_options.wait_strategy",
+    found = Violations()
+    timeout = DEFAULT_TIMEOUT
+    if options.HasField("timeout"):
+        timeout = found.take(lambda: fields.span(options.timeout, field="helm_options.timeout"), timeout)
+    strategy = found.take(
+        lambda: fields.choice(
+            options.wait_strategy,
+            of=WaitStrategy,
+            proto=helm_options_pb2.HelmOptions.WaitStrategy.DESCRIPTOR,
+            field="helm_options.wait_strategy",
+        ),
+        None,
     )
-    server_side = fields.choice(
-        options.server_side_apply,
-        of=ServerSideApply,
-        proto=helm_options_pb2.HelmOptions.ServerSideApply.DESCRIPTOR,
-        field="helm_options.server_side_apply",
+    server_side = found.take(
+        lambda: fields.choice(
+            options.server_side_apply,
+            of=ServerSideApply,
+            proto=helm_options_pb2.HelmOptions.ServerSideApply.DESCRIPTOR,
+            field="helm_options.server_side_apply",
+        ),
+        None,
     )
-    return HelmOptions(
-        timeout=timeout if options.HasField("timeout") else DEFAULT_TIMEOUT,
-        wait_strategy=strategy or WaitStrategy.WATCHER,
-        wait_for_jobs=options.wait_for_jobs,
-        disable_hooks=options.disable_hooks,
-        cleanup_on_fail=options.cleanup_on_fail,
-        force_replace=options.force_replace,
-        force_conflicts=options.force_conflicts,
-        server_side_apply=server_side or ServerSideApply.AUTO,
+    return found.finish(
+        lambda: HelmOptions(
+            timeout=timeout,
+            wait_strategy=strategy or WaitStrategy.WATCHER,
+            wait_for_jobs=options.wait_for_jobs,
+            disable_hooks=options.disable_hooks,
+            cleanup_on_fail=options.cleanup_on_fail,
+            force_replace=options.force_replace,
+            force_conflicts=options.force_conflicts,
+            server_side_apply=server_side or ServerSideApply.AUTO,
+        )
     )
-
-
-def wait_timeout(request: pb.RollbackRequest | pb.RollbackLastSuccessfulRequest) -> timedelta:
-    """How long the call is to wait for the outcome; absent: not at all."""
-    return fields.span(request.wait_timeout, field="wait_timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +115,25 @@ class Wait:
 
 
 def wait_operation(request: pb.WaitOperationRequest) -> Wait:
-    timeout = fields.span(request.timeout, field="timeout")
-    return Wait(
-        operation_id=operation_id(request),
-        timeout=timeout if request.HasField("timeout") else None,
-    )
+    found = Violations()
+    asked = found.take(lambda: operation_id(request), "")
+    timeout = found.take(lambda: fields.span(request.timeout, field="timeout"), None)
+    found.check()
+    return Wait(operation_id=asked, timeout=timeout if request.HasField("timeout") else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    operation_id: str
+    reason: str
+
+
+def cancel_operation(request: pb.CancelOperationRequest) -> Cancellation:
+    found = Violations()
+    asked = found.take(lambda: operation_id(request), "")
+    reason = found.take(lambda: checked_reason(request.reason), "")
+    found.check()
+    return Cancellation(operation_id=asked, reason=reason)
 
 
 def operation_id(request: pb.GetOperationRequest | pb.WaitOperationRequest | pb.CancelOperationRequest) -> str:
@@ -108,18 +149,21 @@ class HistoryStream:
 
 def stream_history(request: pb.StreamHistoryRequest, *, ledger_id: str) -> HistoryStream:
     """Also raises InvalidResumeToken and ResumePositionLost, for a token that is not of this ledger."""
-    release_id = ReleaseId.parse(request.release_id)
-    return HistoryStream(
-        release_id=release_id,
-        end_after_operation_id=fields.optional_uuid(request.end_after_operation_id, field="end_after_operation_id"),
-        start=_stream_start(request, release_id, ledger_id),
+    found = Violations()
+    release_id = fields.release_id(request, found)
+    end_after = found.take(
+        lambda: fields.optional_uuid(request.end_after_operation_id, field="end_after_operation_id"), ""
     )
+    start = found.take(lambda: _stream_start(request), StreamStart())
+    found.check()
+    if request.WhichOneof("start") == "resume_token":  # only now, for it is bound to the release
+        start = StreamStart(after_sequence=resume_token.decode(request.resume_token, ledger_id, release_id))
+    return HistoryStream(release_id=release_id, start=start, end_after_operation_id=end_after)
 
 
-def _stream_start(request: pb.StreamHistoryRequest, release_id: ReleaseId, ledger_id: str) -> StreamStart:
+def _stream_start(request: pb.StreamHistoryRequest) -> StreamStart:
+    """Where the stream starts, but for a token."""
     match request.WhichOneof("start"):
-        case "resume_token":
-            return StreamStart(after_sequence=resume_token.decode(request.resume_token, ledger_id, release_id))
         case "after_sequence":
             return StreamStart(after_sequence=fields.not_negative(request.after_sequence, field="after_sequence"))
         case "tail":
@@ -142,15 +186,16 @@ class OperationListing:
 
 
 def list_operations(request: pb.ListOperationsRequest) -> OperationListing:
-    release_id = ReleaseId.parse(request.release_id) if request.release_id else None
-    request_id = fields.optional_uuid(request.request_id, field="request_id")
-    state = fields.choice(request.state, of=OperationState, proto=release_pb2.Operation.State.DESCRIPTOR, field="state")
+    found = Violations()
+    release_id = found.take(lambda: ReleaseId.parse(request.release_id), None) if request.release_id else None
+    request_id = found.take(lambda: fields.optional_uuid(request.request_id, field="request_id"), "")
+    states = release_pb2.Operation.State.DESCRIPTOR
+    state = found.take(lambda: fields.choice(request.state, of=OperationState, proto=states, field="state"), None)
+    filters = _operation_filters(release_id, state, request_id)
+    page = fields.page(request, found, *filters)
+    found.check()
     return OperationListing(
-        release_id=release_id,
-        state=state,
-        request_id=request_id,
-        before=page_token.decode(request.page_token, *_operation_filters(release_id, state, request_id)),
-        page_size=page_token.page_size(request.page_size),
+        release_id=release_id, state=state, request_id=request_id, before=page.position, page_size=page.size
     )
 
 
