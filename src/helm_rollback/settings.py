@@ -15,7 +15,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,6 +30,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from helm_rollback.addresses import is_loopback
 
 ENVIRONMENT_PREFIX: Final = "HELM_ROLLBACK_"
 DEFAULT_CLUSTER: Final = "default"
@@ -148,7 +149,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _is_safe(self) -> Settings:
         for flag, address in (("grpc", self.grpc), ("http", self.http)):
-            if not self.insecure and not _is_loopback(address):
+            if not self.insecure and not is_loopback(address.rpartition(":")[0]):
                 raise ValueError(
                     f"{flag}: {address} can be reached from other machines, and this version offers neither TLS "
                     "nor authentication; listen on 127.0.0.1, or say --insecure if something else protects it"
@@ -207,13 +208,3 @@ def _sentence(problem: Any) -> str:
     what = "there is no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
     what = what.removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -56,7 +56,7 @@ async def test_a_revision_that_is_not_there_is_refused_with_current(world: World
     told = await refused_without_a_trace(world, service, rolled_back(service, 3))
 
     assert (told.code, told.reason) == (grpc.StatusCode.NOT_FOUND, "REVISION_NOT_FOUND")
-    assert told.metadata == {"releaseId": SHOP, "revision": "3", "currentRevision": "2"}
+    assert told.metadata == {"releaseId": SHOP, "revision": "3", "incarnation": "1", "currentRevision": "2"}
 
 
 async def test_another_current_than_expected_is_refused_with_both(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ from helm_rollback.domain.history import OperationTransition
 from helm_rollback.domain.operation import Operation, OperationState
 from helm_rollback.domain.principal import Principal
 from helm_rollback.domain.release import ReleaseId
+
+_log = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(minutes=10)
 
@@ -84,4 +87,6 @@ async def cancel_operation(ports: Ports, operation_id: str, *, reason: str, prin
         tx.append(operation.release_id, OperationTransition(operation=cancelled))
         return cancelled
 
-    return await ports.ledger.write(body)
+    cancelled = await ports.ledger.write(body)
+    _log.info("operation cancelled", extra={"operation_id": operation_id, "actor": principal.name, "reason": reason})
+    return cancelled

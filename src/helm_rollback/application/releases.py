@@ -60,11 +60,10 @@ async def get_revision(
 ) -> Revision:
     """One revision of an incarnation; 0 is the current one. Raises ReleaseNotFound, RevisionNotFound."""
     release = await get_release(ports, release_id, principal)
-    found = await ports.ledger.read(
-        lambda view: view.revision(release_id, revision, incarnation=incarnation or release.incarnation)
-    )
+    life = incarnation or release.incarnation
+    found = await ports.ledger.read(lambda view: view.revision(release_id, revision, incarnation=life))
     if found is None:
-        raise RevisionNotFound(release_id, revision, release.current_revision)
+        raise RevisionNotFound(release_id, revision, life, release.current_revision)
     return found
 
 

@@ -201,7 +201,7 @@ def _target(
 def _named_target(tx: LedgerTransaction, command: RollbackCommand, number: int, current: Revision) -> int:
     target = tx.revision(command.release_id, number, incarnation=current.incarnation)
     if target is None or number > current.revision:
-        raise RevisionNotFound(command.release_id, number, current.revision)
+        raise RevisionNotFound(command.release_id, number, current.incarnation, current.revision)
     if target.mark is Mark.BAD and not command.allow_marked_bad:
         raise RevisionMarkedBad(command.release_id, number)
     return number

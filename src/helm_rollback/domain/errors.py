@@ -125,10 +125,11 @@ class ReleaseNotFound(Refused):
 class RevisionNotFound(Refused):
     release_id: ReleaseId
     revision: int
+    incarnation: int
     current_revision: int
     text: ClassVar[str] = (
-        "release {release_id} has no revision {revision} to return to: "
-        "it must be in this incarnation, and not newer than current ({current_revision})"
+        "release {release_id} has no revision {revision} in incarnation {incarnation}, "
+        "or it is newer than current ({current_revision}); ListRevisions tells which there are"
     )
 
 

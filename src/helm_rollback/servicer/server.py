@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Final
 
 import grpc
@@ -13,6 +12,7 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from helm_rollback.addresses import is_loopback
 from helm_rollback.application.ports import Ports
 from helm_rollback.servicer.interceptors import CallInterceptor
 from helm_rollback.servicer.reflected_pool import ReflectedPool
@@ -105,13 +105,3 @@ class Server:
             async with asyncio.timeout(limit.total_seconds()):
                 await self._calls.wait_idle()
         await self._writes.wait()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -54,7 +54,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     current. Nothing changed. A revision that was merely pruned from the cluster is found.
 
         {"reason": "REVISION_NOT_FOUND", "domain": "helm-rollback",
-         "metadata": {"releaseId": "default.prod.shop", "revision": "12", "currentRevision": "9"}}
+         "metadata": {"releaseId": "default.prod.shop", "revision": "12", "incarnation": "1",
+                      "currentRevision": "9"}}
     """
     OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 22
     """NOT_FOUND. There is no such operation; for a stream's end: none of this release. Nothing
@@ -211,7 +212,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     OVERLOADED: _ErrorReason.ValueType  # 81
     """RESOURCE_EXHAUSTED. More calls are being served than the server allows. Nothing changed. Try
-    again later.
+    again later. Reserved: this version has no such limit.
 
         {"reason": "OVERLOADED", "domain": "helm-rollback",
          "metadata": {"releaseId": "default.prod.shop", "problem": "64 calls are waiting"}}
@@ -372,7 +373,8 @@ REVISION_NOT_FOUND: ErrorReason.ValueType  # 21
 current. Nothing changed. A revision that was merely pruned from the cluster is found.
 
     {"reason": "REVISION_NOT_FOUND", "domain": "helm-rollback",
-     "metadata": {"releaseId": "default.prod.shop", "revision": "12", "currentRevision": "9"}}
+     "metadata": {"releaseId": "default.prod.shop", "revision": "12", "incarnation": "1",
+                  "currentRevision": "9"}}
 """
 OPERATION_NOT_FOUND: ErrorReason.ValueType  # 22
 """NOT_FOUND. There is no such operation; for a stream's end: none of this release. Nothing
@@ -529,7 +531,7 @@ or try again later.
 """
 OVERLOADED: ErrorReason.ValueType  # 81
 """RESOURCE_EXHAUSTED. More calls are being served than the server allows. Nothing changed. Try
-again later.
+again later. Reserved: this version has no such limit.
 
     {"reason": "OVERLOADED", "domain": "helm-rollback",
      "metadata": {"releaseId": "default.prod.shop", "problem": "64 calls are waiting"}}

@@ -321,8 +321,9 @@ class Revision(_message.Message):
     masked.
     """
     captured_failure: _builtins.str
-    """Output only, in view FULL. Why the record could not be captured (too large, corrupt), as a
-    sentence; empty: it could. `values_yaml` and `manifest` are then empty.
+    """Output only, in view FULL. What was captured of the failure of the operation that made this
+    revision, before anything was rolled away: states of Pods, events, last log lines. Empty where
+    nothing was captured; this version captures nothing.
     """
     @_builtins.property
     def deployed_time(self) -> _timestamp_pb2.Timestamp:

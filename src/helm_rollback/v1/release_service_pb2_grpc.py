@@ -33,7 +33,9 @@ class ReleaseServiceStub:
     unreachable.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     def __init__(self, channel):
@@ -72,7 +74,9 @@ class ReleaseServiceServicer:
     unreachable.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     def GetRelease(self, request, context):
@@ -181,7 +185,9 @@ class ReleaseService:
     unreachable.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     @staticmethod

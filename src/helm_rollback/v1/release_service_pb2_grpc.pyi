@@ -34,7 +34,9 @@ class ReleaseServiceStub:
     unreachable.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     @_typing.overload
@@ -102,7 +104,9 @@ class ReleaseServiceAsyncStub(ReleaseServiceStub):
     unreachable.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -166,7 +170,9 @@ class ReleaseServiceServicer(metaclass=_abc_1.ABCMeta):
     unreachable.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     @_abc_1.abstractmethod

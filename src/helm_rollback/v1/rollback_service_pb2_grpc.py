@@ -38,7 +38,9 @@ class RollbackServiceStub:
     it, with its whole stored history.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     def __init__(self, channel):
@@ -97,7 +99,9 @@ class RollbackServiceServicer:
     it, with its whole stored history.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     def Rollback(self, request, context):
@@ -304,7 +308,9 @@ class RollbackService:
     it, with its whole stored history.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     @staticmethod

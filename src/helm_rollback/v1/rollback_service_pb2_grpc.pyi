@@ -39,7 +39,9 @@ class RollbackServiceStub:
     it, with its whole stored history.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     @_typing.overload
@@ -178,7 +180,9 @@ class RollbackServiceAsyncStub(RollbackServiceStub):
     it, with its whole stored history.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -313,7 +317,9 @@ class RollbackServiceServicer(metaclass=_abc_1.ABCMeta):
     it, with its whole stored history.
 
     Every method may also end with UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE (STORE_UNAVAILABLE,
-    SERVER_DRAINING), RESOURCE_EXHAUSTED (OVERLOADED) or INTERNAL, each with the reason of that name.
+    SERVER_DRAINING) or INTERNAL, each with the reason of that name.
+    gRPC itself refuses a request above 32 MiB (RESOURCE_EXHAUSTED) and an unknown method
+    (UNIMPLEMENTED); those two carry no ErrorInfo.
     """
 
     @_abc_1.abstractmethod

@@ -32,9 +32,9 @@ CASES: list[tuple[errors.Refused, dict[str, str], str]] = [
     (errors.ClusterNotConfigured(None, "default"), {"cluster": "default"}, "no cluster default"),
     (errors.ReleaseNotFound(SHOP), RELEASE, "release default.prod.shop is neither"),
     (
-        errors.RevisionNotFound(SHOP, 9, 4),
-        RELEASE | {"revision": "9", "currentRevision": "4"},
-        "has no revision 9 to return to",
+        errors.RevisionNotFound(SHOP, 9, 2, 4),
+        RELEASE | {"revision": "9", "incarnation": "2", "currentRevision": "4"},
+        "has no revision 9 in incarnation 2",
     ),
     (errors.OperationNotFound(ID), {"operationId": ID}, f"no operation {ID}"),
     (errors.OperationNotFound(ID, SHOP), RELEASE | {"operationId": ID}, f"no operation {ID}"),
