@@ -98,7 +98,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
             ledger_id=ledger.ledger_id,
             clusters=clusters,
             helm=helm,
-            fence=FenceGate({name: _upstream(cluster) for name, cluster in clusters.items()}),
+            fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}),
             decode=decode,
             new_operation_id=OperationIds(milliseconds=_now_milliseconds, random_bits=secrets.randbits),
             drain=drain,
@@ -151,7 +151,7 @@ async def _check_distinct(clusters: Mapping[str, KubernetesCluster]) -> None:
         names[uid] = name
 
 
-def _upstream(cluster: KubernetesCluster) -> Upstream:
+def upstream_of(cluster: KubernetesCluster) -> Upstream:
     """The same API server, as the fence knows one."""
     server = cluster.api_server
     return Upstream(

@@ -18,10 +18,10 @@ from support.cluster import BIN_DIR
 from support.helm import Helm
 
 from helm_rollback.application.ports import HelmProcess
+from helm_rollback.bootstrap import upstream_of
 from helm_rollback.cluster.reader import KubernetesCluster, connect
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.fence.gate import FenceGate
-from helm_rollback.fence.upstream import Upstream
 from helm_rollback.helm.process import HelmCommand
 from helm_rollback.helm.process_identity import is_running
 from helm_rollback.helm.version import find_helm
@@ -42,18 +42,9 @@ class RealStage:
     """A namespace of a real cluster, with charts that end as the play demands."""
 
     def __init__(self, cluster: KubernetesCluster, command: HelmCommand, by_hand: Helm, folder: Path) -> None:
-        server = cluster.api_server
-        upstream = Upstream(
-            host=server.host,
-            port=server.port,
-            server_hostname=server.server_hostname,
-            ssl_context=server.ssl_context,
-            base_path=server.base_path,
-            authorization=server.authorization,
-        )
         self.release_id = ReleaseId("default", by_hand.namespace, "shop")
         self.cluster = cluster
-        self.fence = FenceGate({"default": upstream})
+        self.fence = FenceGate({"default": upstream_of(cluster)})
         self.helm = command
         self._by_hand = by_hand
         self._folder = folder

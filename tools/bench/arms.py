@@ -15,11 +15,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from bench.stage import NAMESPACE, Stage
 from helm_rollback.application.ports import HelmProcess
+from helm_rollback.bootstrap import upstream_of
 from helm_rollback.cluster.reader import connect
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.fence.gate import FenceGate
-from helm_rollback.fence.upstream import Upstream
 from helm_rollback.helm.process import HelmCommand
 from helm_rollback.helm.version import find_helm
 from helm_rollback.v1.history_pb2 import HistoryEvent
@@ -54,18 +54,9 @@ class Fenced:
     @asynccontextmanager
     async def of(cls, stage: Stage) -> AsyncIterator[Fenced]:
         cluster = connect("default", kubeconfig=str(stage.cluster.kubeconfig))
-        server = cluster.api_server
-        upstream = Upstream(
-            host=server.host,
-            port=server.port,
-            server_hostname=server.server_hostname,
-            ssl_context=server.ssl_context,
-            base_path=server.base_path,
-            authorization=server.authorization,
-        )
         helm = HelmCommand(await find_helm(str(stage.helm_program)))
         served = await cluster.served_kinds()
-        yield cls(helm, FenceGate({"default": upstream}), served.state)
+        yield cls(helm, FenceGate({"default": upstream_of(cluster)}), served.state)
         helm.close()
         await cluster.close()
 

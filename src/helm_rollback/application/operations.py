@@ -50,16 +50,20 @@ async def list_operations(
 async def wait_operation(ports: Ports, operation_id: str, *, timeout: timedelta, principal: Principal) -> Operation:
     """The operation as soon as it is terminal, or as it is after `timeout`, 10 minutes, or when the server drains."""
     operation = await get_operation(ports, operation_id, principal)
+    return await settled(ports, operation, timeout=timeout, principal=principal)
+
+
+async def settled(ports: Ports, operation: Operation, *, timeout: timedelta, principal: Principal) -> Operation:
+    """As `wait_operation`, for one that was read already."""
     ending = asyncio.get_running_loop().time() + min(timeout, LONGEST_WAIT).total_seconds()
     with ports.ledger.watch(operation.release_id) as wakeup:
-        operation = await get_operation(ports, operation_id, principal)
-        while not operation.state.is_terminal and not ports.drain.started:
+        while True:
+            # Read after watching began, or what happened in between would wake nobody.
+            operation = await get_operation(ports, operation.operation_id, principal)
             left = ending - asyncio.get_running_loop().time()
-            if left <= 0:
-                break
+            if operation.state.is_terminal or ports.drain.started or left <= 0:
+                return operation
             await first_of(wakeup.wait(left), ports.drain.wait())
-            operation = await get_operation(ports, operation_id, principal)
-    return operation
 
 
 async def cancel_operation(ports: Ports, operation_id: str, *, reason: str, principal: Principal) -> Operation:

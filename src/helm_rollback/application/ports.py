@@ -50,6 +50,9 @@ class LedgerView(Protocol):
 
     def newest_successful(self, release_id: ReleaseId, *, incarnation: int) -> Revision | None: ...
 
+    def deployed_revisions(self, release_id: ReleaseId, *, incarnation: int) -> list[int]:
+        """Those that Helm stores as DEPLOYED: one as a rule, but Helm can leave several."""
+
     def record_versions(self, release_id: ReleaseId, *, incarnation: int) -> list[RecordVersion]:
         """How far each not replaced revision of an incarnation was seen: little to read, and asked often."""
 

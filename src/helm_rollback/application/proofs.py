@@ -50,17 +50,16 @@ def _verdict(tx: LedgerTransaction, revision: Revision, record: HelmRecord, othe
     known = tx.revision(revision.release_id, revision.revision, incarnation=revision.incarnation)
     if known is not None and known.status is Status.FAILED:
         return Verdict.NEVER_WORKED  # a failed one can become superseded, never deployed
-    statuses = {other.revision: other.status for other in _stored_revisions(tx, revision)}
-    statuses |= {other.ref.revision: other.ref.status for other in others}
-    older_is_deployed = any(
-        status is Status.DEPLOYED for number, status in statuses.items() if number < record.revision
-    )
+    older_is_deployed = record.status is Status.SUPERSEDED and _older_is_deployed(tx, revision, others)
     return evidence.verdict(record, older_is_deployed=older_is_deployed, successor=_successor(record, others))
 
 
-def _stored_revisions(tx: LedgerTransaction, revision: Revision) -> list[Revision]:
-    revisions = tx.incarnation_revisions(revision.release_id, incarnation=revision.incarnation)
-    return [other for other in revisions if other.stored_by_helm and other.replaced_time is None]
+def _older_is_deployed(tx: LedgerTransaction, revision: Revision, others: Sequence[StoredRecord]) -> bool:
+    """Whether an older revision says DEPLOYED: as it was just read, else as the ledger has it."""
+    read = {other.ref.revision: other.ref.status for other in others}
+    known = tx.deployed_revisions(revision.release_id, incarnation=revision.incarnation)
+    deployed = {number for number, status in read.items() if status is Status.DEPLOYED} | (set(known) - read.keys())
+    return any(number < revision.revision for number in deployed)
 
 
 def _successor(record: HelmRecord, others: Sequence[StoredRecord]) -> Successor | None:

@@ -38,18 +38,20 @@ async def known_release(ports: Ports, release_id: ReleaseId) -> Release:
     release = await ports.ledger.read(lambda view: view.release(release_id))
     if release is not None:
         return release
-    return await refreshed_release(ports, release_id)
-
-
-async def refreshed_release(ports: Ports, release_id: ReleaseId) -> Release:
-    """The release, after the ledger was brought up to what the cluster stores now. Raises as `known_release`."""
-    cluster = cluster_of(ports.clusters, release_id)
-    refs = await cluster.list_release(release_id)
-    await catch_up(ports.ledger, cluster, release_id, refs)
+    await refresh(ports, release_id)
     release = await ports.ledger.read(lambda view: view.release(release_id))
     if release is None:
         raise ReleaseNotFound(release_id)
     return release
+
+
+async def refresh(ports: Ports, release_id: ReleaseId) -> None:
+    """Bring the ledger up to what the cluster stores of a release now.
+
+    Raises ClusterNotConfigured, ClusterUnreachable, ClusterPermissionDenied.
+    """
+    cluster = cluster_of(ports.clusters, release_id)
+    await catch_up(ports.ledger, cluster, release_id, await cluster.list_release(release_id))
 
 
 async def catch_up(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs: Sequence[RecordRef]) -> None:

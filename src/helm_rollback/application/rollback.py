@@ -14,7 +14,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from helm_rollback.application.ports import LedgerTransaction, Ports
-from helm_rollback.application.refresh import cluster_of, refreshed_release
+from helm_rollback.application.refresh import cluster_of, refresh
 from helm_rollback.domain.errors import (
     CurrentRevisionChanged,
     InvalidField,
@@ -114,7 +114,7 @@ async def rollback(ports: Ports, command: RollbackCommand, principal: Principal)
         raise ServerDraining
     cluster_of(ports.clusters, command.release_id)
     ports.helm.check_available()
-    await refreshed_release(ports, command.release_id)
+    await refresh(ports, command.release_id)
     operation_id = ports.new_operation_id()
     return await ports.ledger.write(lambda tx: _accept(tx, command, principal, operation_id))
 

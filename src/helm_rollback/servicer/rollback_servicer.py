@@ -111,9 +111,7 @@ class RollbackServicer(RollbackServiceServicer):
         if not left or operation.state.is_terminal:
             return operation
         try:
-            return await operations.wait_operation(
-                self._ports, operation.operation_id, timeout=left, principal=principal
-            )
+            return await operations.settled(self._ports, operation, timeout=left, principal=principal)
         except StoreUnavailable:
             return operation  # accepted it is; how it goes on is only unknown for now
 

@@ -42,6 +42,13 @@ _versions: Final = select(
     revision.c.incarnation == bindparam("incarnation"),
     revision.c.replaced_time.is_(None),
 )
+_deployed: Final = select(revision.c.number).where(
+    revision.c.release_id == bindparam("id"),
+    revision.c.incarnation == bindparam("incarnation"),
+    revision.c.status == Status.DEPLOYED.value,
+    revision.c.replaced_time.is_(None),
+    revision.c.stored_by_helm.is_(True),
+)
 _whole_incarnation: Final = _incarnation.order_by(revision.c.number, revision.c.key)
 
 _position: Final = (revision.c.incarnation, revision.c.number, revision.c.key)
@@ -122,6 +129,10 @@ class View:
     def _one_revision(self, statement: Select[Any], release_id: ReleaseId, **where: int) -> Revision | None:
         row = self._connection.execute(statement, {"id": str(release_id), **where}).first()
         return None if row is None else to_revision(row, release_id)
+
+    def deployed_revisions(self, release_id: ReleaseId, *, incarnation: int) -> list[int]:
+        rows = self._connection.execute(_deployed, {"id": str(release_id), "incarnation": incarnation})
+        return [row.number for row in rows]
 
     def record_versions(self, release_id: ReleaseId, *, incarnation: int) -> list[RecordVersion]:
         rows = self._connection.execute(_versions, {"id": str(release_id), "incarnation": incarnation})

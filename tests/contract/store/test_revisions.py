@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.samples import BLOG, NOON, SHOP, a_release, a_revision
 
-from helm_rollback.application.ports import Ledger, LedgerTransaction, RevisionPosition
+from helm_rollback.application.ports import Ledger, LedgerTransaction, RecordVersion, RevisionPosition
 from helm_rollback.domain.operation import OperationType
 from helm_rollback.domain.revision import Mark, Revision
 from helm_rollback.domain.selection import Evidence
@@ -288,3 +288,35 @@ async def test_an_update_of_a_number_that_nobody_bears_is_refused(shop: Ledger) 
 async def test_a_revision_points_only_to_a_payload_that_is_archived(shop: Ledger) -> None:
     with pytest.raises(LedgerRuleBroken):
         await add(shop, a_revision(1, payload_digest="0" * 64))
+
+
+async def test_the_deployed_ones_are_those_that_helm_stores_as_that_now(shop: Ledger) -> None:
+    replaced = a_revision(3, status=Status.DEPLOYED, uid="before")
+    await add(
+        shop,
+        a_revision(1, status=Status.DEPLOYED),
+        a_revision(2, status=Status.SUPERSEDED),
+        replaced,
+        a_revision(4, status=Status.DEPLOYED, stored_by_helm=False),
+        a_revision(5, status=Status.DEPLOYED),
+        a_revision(6, status=Status.DEPLOYED, incarnation=2),
+    )
+    await replace_number(shop, replaced, a_revision(3, status=Status.FAILED, uid="after"))
+
+    deployed = await shop.read(lambda view: view.deployed_revisions(SHOP, incarnation=1))
+
+    assert sorted(deployed) == [1, 5]
+
+
+async def test_how_far_records_were_seen_is_told_of_those_that_stand(shop: Ledger) -> None:
+    replaced = a_revision(2, uid="before", resource_version=5)
+    gone = a_revision(1, uid="gone", resource_version=3, stored_by_helm=False)
+    await add(shop, gone, replaced, a_revision(1, uid="other", incarnation=2))
+    await replace_number(shop, replaced, a_revision(2, uid="after", resource_version=9))
+
+    versions = await shop.read(lambda view: view.record_versions(SHOP, incarnation=1))
+
+    assert sorted(versions, key=lambda version: version.revision) == [
+        RecordVersion(1, "gone", 3, False),
+        RecordVersion(2, "after", 9, True),
+    ]
