@@ -53,6 +53,13 @@ def _kubernetes(name: str) -> Tool:
     return Tool(name, "kubernetes", "k8s.io/kubernetes", package, (1, 30), (2,), version_variables=variables)
 
 
+def _older_helm(name: str, group: str, module: str, minor: tuple[int, int]) -> Tool:
+    """A Helm to be compatible with: what is called `name` on PATH may be another patch release, no more."""
+    below = (minor[0], minor[1] + 1)
+    variables = (f"{module}/internal/version.version",)
+    return Tool(name, group, module, f"{module}/cmd/helm", minor, below, ("version", "--short"), variables)
+
+
 # In the order in which people wait for them.
 TOOLS = (
     Tool(
@@ -79,6 +86,8 @@ TOOLS = (
     Tool("kwok", "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok", (0, 8), (0, 9)),
     _kubernetes("kube-controller-manager"),
     _kubernetes("kube-scheduler"),
+    _older_helm("helm4.2", "helm42", "helm.sh/helm/v4", (4, 2)),
+    _older_helm("helm3", "helm3", "helm.sh/helm/v3", (3, 22)),
 )
 
 
