@@ -15,6 +15,8 @@ from helm_rollback.domain.status import Status
 class Step(StrEnum):
     """What comes next."""
 
+    ATTRIBUTE = "ATTRIBUTE"
+    """The record right after the base is the operation's, though it bears no stamp: note that, and look again."""
     RUN = "RUN"
     """Helm has not written anything: start it."""
     REMOVE_AND_RUN = "REMOVE_AND_RUN"
@@ -53,12 +55,16 @@ class Evidence:
     """Whether the target has rollback hooks, hooks are not disabled, and Helm was started before."""
     may_be_own: bool = False
     """Whether Helm was started and may have written a record, though none bears its stamp (any more)."""
+    proved_own: bool = False
+    """Whether the record right after the base is the operation's by other evidence (`attribution.py`)."""
 
 
 def next_step(found: Evidence) -> Step:
     """The row of the table that `found` is."""
     if found.own is not None:
         return _with_own_record(found, found.own)
+    if found.proved_own:
+        return Step.ATTRIBUTE
     if found.may_be_own:
         return Step.OUTCOME_UNKNOWN
     return Step.RUN if found.base_unchanged else Step.EXTERNAL_CHANGE

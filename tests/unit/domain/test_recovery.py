@@ -15,9 +15,20 @@ def own(status: Status, *, seen_deployed: bool = False, stored: bool = True, new
 
 
 def found(
-    record: OwnRecord | None = None, *, base_unchanged: bool = True, hooks: bool = False, may_be_own: bool = False
+    record: OwnRecord | None = None,
+    *,
+    base_unchanged: bool = True,
+    hooks: bool = False,
+    may_be_own: bool = False,
+    proved_own: bool = False,
 ) -> Evidence:
-    return Evidence(base_unchanged=base_unchanged, own=record, hooks_may_have_run=hooks, may_be_own=may_be_own)
+    return Evidence(
+        base_unchanged=base_unchanged,
+        own=record,
+        hooks_may_have_run=hooks,
+        may_be_own=may_be_own,
+        proved_own=proved_own,
+    )
 
 
 PENDING = Status.PENDING_ROLLBACK
@@ -62,6 +73,12 @@ ROWS = [
         found(may_be_own=True, base_unchanged=False),
         Step.OUTCOME_UNKNOWN,
     ),
+    ("one without a stamp is proved to be ours", found(may_be_own=True, proved_own=True), Step.ATTRIBUTE),
+    (
+        "one without a stamp is proved to be ours, and somebody went on",
+        found(may_be_own=True, proved_own=True, base_unchanged=False),
+        Step.ATTRIBUTE,
+    ),
     ("ours was pending and was removed, nothing else happened", found(own(PENDING, stored=False)), Step.RUN),
     ("ours was removed, and a hook may have run", found(own(PENDING, stored=False), hooks=True), Step.INTERRUPTED),
     ("ours is gone, and the head moved", found(own(PENDING, stored=False), base_unchanged=False), Step.OUTCOME_UNKNOWN),
@@ -77,8 +94,8 @@ def test_what_is_done_when(evidence: Evidence, step: Step) -> None:
 
 
 EVERY_EVIDENCE = [
-    found(record, base_unchanged=base, hooks=hooks, may_be_own=maybe)
-    for base, hooks, maybe in product([False, True], repeat=3)
+    found(record, base_unchanged=base, hooks=hooks, may_be_own=maybe, proved_own=proved)
+    for base, hooks, maybe, proved in product([False, True], repeat=4)
     for record in [
         None,
         *(
@@ -117,3 +134,10 @@ def test_what_was_seen_deployed_always_succeeded_and_nothing_else_did() -> None:
     for evidence in EVERY_EVIDENCE:
         deployed = evidence.own is not None and (evidence.own.seen_deployed or evidence.own.status is Status.DEPLOYED)
         assert (next_step(evidence) is Step.SUCCEEDED) == deployed
+
+
+def test_a_record_is_attributed_once_only() -> None:
+    for evidence in EVERY_EVIDENCE:
+        if next_step(evidence) is Step.ATTRIBUTE:
+            assert evidence.own is None
+            assert evidence.proved_own
