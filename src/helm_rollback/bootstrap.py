@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from helm_rollback.application.drain import Drain
 from helm_rollback.application.ids import OperationIds
 from helm_rollback.application.ledger_health import watch_ledger
-from helm_rollback.application.observer import Observer
+from helm_rollback.application.observation_turn import observe_in_turn
 from helm_rollback.application.ports import Ports
 from helm_rollback.application.worker import Worker
 from helm_rollback.cluster.kubeconfig import ClusterSettingsError
@@ -114,14 +114,18 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
 @asynccontextmanager
 async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
     """Observe and work until the drain; then Helm runs to its end, observed to the last."""
+    owner = f"{socket.gethostname()}/{secrets.token_hex(4)}"
     worker = Worker(
         ports,
-        owner=f"{socket.gethostname()}/{secrets.token_hex(4)}",
+        owner=owner,
         lease=settings.lease,
         max_helm=settings.max_helm,
         monotonic=time.monotonic,
     )
-    observing = [asyncio.create_task(Observer(ports.ledger, cluster).run()) for cluster in ports.clusters.values()]
+    observing = [
+        asyncio.create_task(observe_in_turn(ports.ledger, cluster, owner=owner, lease=settings.lease))
+        for cluster in ports.clusters.values()
+    ]
     working = asyncio.create_task(worker.run())
     for task in (working, *observing):
         task.add_done_callback(lambda _: ports.drain.start())  # a service without one of them is none

@@ -44,7 +44,7 @@ async def test_lists_a_release_as_helm_tells_it(
 ) -> None:
     install_and_upgrade(helm, tmp_path)
 
-    refs = await cluster.list_release(shop)
+    refs = (await cluster.list_release(shop)).refs
 
     assert [(ref.revision, ref.status) for ref in refs] == [(1, Status.SUPERSEDED), (2, Status.DEPLOYED)]
     assert {(ref.namespace, ref.release_name) for ref in refs} == {(shop.namespace, "shop")}
@@ -52,8 +52,8 @@ async def test_lists_a_release_as_helm_tells_it(
 
 
 async def test_unknown_release_and_namespace_have_no_records(cluster: KubernetesCluster, shop: ReleaseId) -> None:
-    assert await cluster.list_release(shop) == []
-    assert await cluster.list_release(replace(shop, namespace="nowhere")) == []
+    assert (await cluster.list_release(shop)).refs == []
+    assert (await cluster.list_release(replace(shop, namespace="nowhere"))).refs == []
 
 
 async def test_list_of_all_is_what_a_watch_goes_on_from(
@@ -63,13 +63,13 @@ async def test_list_of_all_is_what_a_watch_goes_on_from(
 
     refs, resource_version = await cluster.list_all()
 
-    assert [ref for ref in refs if ref.namespace == shop.namespace] == await cluster.list_release(shop)
+    assert [ref for ref in refs if ref.namespace == shop.namespace] == (await cluster.list_release(shop)).refs
     assert resource_version >= max(ref.resource_version for ref in refs)
 
 
 async def test_reads_a_record_whole(cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path) -> None:
     install_and_upgrade(helm, tmp_path)
-    first, second = await cluster.list_release(shop)
+    first, second = (await cluster.list_release(shop)).refs
 
     stored = await cluster.read_record(second)
 
@@ -85,7 +85,7 @@ async def test_first_version_tells_what_helm_wrote_first(
     cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     helm.install("shop", write_chart(tmp_path))
-    before = (await cluster.list_release(shop))[0]
+    before = (await cluster.list_release(shop)).refs[0]
     helm.upgrade("shop", write_chart(tmp_path, version="2.0.0"))
 
     stored = await cluster.first_version(before, before.resource_version)
@@ -94,14 +94,14 @@ async def test_first_version_tells_what_helm_wrote_first(
     assert stored.ref == before
     assert stored.record is not None
     assert stored.record.status is Status.DEPLOYED
-    assert (await cluster.list_release(shop))[0].status is Status.SUPERSEDED
+    assert (await cluster.list_release(shop)).refs[0].status is Status.SUPERSEDED
 
 
 async def test_a_version_before_the_record_is_not_there(
     cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     helm.install("shop", write_chart(tmp_path))
-    ref = (await cluster.list_release(shop))[0]
+    ref = (await cluster.list_release(shop)).refs[0]
 
     assert await cluster.first_version(ref, 1) is None
     assert await cluster.first_version(ref, 0) is None
@@ -111,7 +111,7 @@ async def test_sets_a_record_failed_in_label_and_payload(
     cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     install_and_upgrade(helm, tmp_path)
-    stored = await cluster.read_record((await cluster.list_release(shop))[1])
+    stored = await cluster.read_record((await cluster.list_release(shop)).refs[1])
     assert stored is not None
 
     failed = await cluster.set_failed(stored, description="left behind")
@@ -135,7 +135,7 @@ async def test_set_failed_keeps_what_others_put_into_the_secret(
     secret = local_cluster.client.get(path)
     secret["metadata"]["annotations"] = {"backup": "yes"}
     local_cluster.client.request("PUT", path, secret)
-    stored = await cluster.read_record((await cluster.list_release(shop))[0])
+    stored = await cluster.read_record((await cluster.list_release(shop)).refs[0])
     assert stored is not None
 
     await cluster.set_failed(stored, description="left behind")
@@ -149,9 +149,9 @@ async def test_deletes_only_the_version_that_was_read(
     cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     helm.install("shop", write_chart(tmp_path))
-    stale = (await cluster.list_release(shop))[0]
+    stale = (await cluster.list_release(shop)).refs[0]
     helm.upgrade("shop", write_chart(tmp_path, version="2.0.0"))
-    current = (await cluster.list_release(shop))[0]
+    current = (await cluster.list_release(shop)).refs[0]
 
     with pytest.raises(RecordConflict):
         await cluster.delete_record(stale)
@@ -159,7 +159,7 @@ async def test_deletes_only_the_version_that_was_read(
         await cluster.delete_record(replace(current, uid="00000000-0000-0000-0000-000000000000"))
     await cluster.delete_record(current)
 
-    assert [ref.revision for ref in await cluster.list_release(shop)] == [2]
+    assert [ref.revision for ref in (await cluster.list_release(shop)).refs] == [2]
     with pytest.raises(RecordConflict):
         await cluster.delete_record(current)
 
@@ -168,7 +168,7 @@ async def test_a_record_put_back_can_be_rolled_back_to(
     cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     install_and_upgrade(helm, tmp_path)
-    stored = await cluster.read_record((await cluster.list_release(shop))[0])
+    stored = await cluster.read_record((await cluster.list_release(shop)).refs[0])
     assert stored is not None
     await cluster.delete_record(stored.ref)
 
@@ -200,7 +200,7 @@ async def test_a_corrupt_record_is_read_with_its_problem(
             {"metadata": {"name": name, "labels": labels}, "data": data},
         )
 
-    (ref,) = await cluster.list_release(shop)  # the copy is no revision
+    (ref,) = (await cluster.list_release(shop)).refs  # the copy is no revision
     stored = await cluster.read_record(ref)
 
     assert stored is not None
@@ -270,7 +270,7 @@ async def test_a_stopped_api_server_is_unreachable_and_then_recovers(
     cluster: KubernetesCluster, local_cluster: LocalCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     helm.install("shop", write_chart(tmp_path))
-    refs = await cluster.list_release(shop)
+    refs = (await cluster.list_release(shop)).refs
     local_cluster.stop_apiserver()
     try:
         with pytest.raises(ClusterUnreachable) as unreachable:
@@ -279,7 +279,7 @@ async def test_a_stopped_api_server_is_unreachable_and_then_recovers(
     finally:
         local_cluster.start_apiserver()
 
-    assert await cluster.list_release(shop) == refs
+    assert (await cluster.list_release(shop)).refs == refs
 
 
 async def test_an_api_server_that_hangs_is_unreachable_within_the_deadline(
@@ -288,7 +288,7 @@ async def test_an_api_server_that_hangs_is_unreachable_within_the_deadline(
     connection = Connection("default", load_kubeconfig(str(local_cluster.kubeconfig)), deadline=0.5)
     cluster = KubernetesCluster(connection)
     try:
-        assert await cluster.list_release(shop) == []
+        assert (await cluster.list_release(shop)).refs == []
         local_cluster.pause_apiserver()
         try:
             async with asyncio.timeout(2):
@@ -298,7 +298,7 @@ async def test_an_api_server_that_hangs_is_unreachable_within_the_deadline(
                     await anext(cluster.watch(1))
         finally:
             local_cluster.resume_apiserver()
-        assert await cluster.list_release(shop) == []
+        assert (await cluster.list_release(shop)).refs == []
     finally:
         await cluster.close()
 

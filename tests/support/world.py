@@ -24,7 +24,7 @@ from support.samples import Clock, operation_id
 from support.service import Service
 
 from helm_rollback.application.drain import Drain
-from helm_rollback.application.observer import Observer
+from helm_rollback.application.observation_turn import observe_in_turn
 from helm_rollback.application.ports import Cluster, Fence, Helm, Ports
 from helm_rollback.application.worker import Worker
 from helm_rollback.helm.record import decode
@@ -112,7 +112,10 @@ class World:
             ledger=ledger,
             worker=worker,
             working=asyncio.create_task(worker.run()) if chosen.works else None,
-            observing=[asyncio.create_task(Observer(ledger, cluster).run()) for cluster in clusters],
+            observing=[
+                asyncio.create_task(observe_in_turn(ledger, cluster, owner="test", lease=timedelta(seconds=30)))
+                for cluster in clusters
+            ],
         )
         return self._running
 

@@ -45,6 +45,8 @@ class Journal:
         self._lease = lease
         self.operation = operation
         """As it was last written."""
+        self.interrupted = operation.attempt > 0
+        """Whether Helm was started for the operation, and its end was not seen."""
 
     async def begin(self) -> bool:
         """Count an attempt, before Helm is started; False where the operation has ended meanwhile."""
@@ -62,19 +64,19 @@ class Journal:
         await self._write(change)
         return not self.operation.state.is_terminal
 
-    async def succeed(self, result: Revision, evidence: OutcomeEvidence) -> None:
+    async def succeed(self, result: Revision) -> None:
         """The operation did what it was to do."""
         await self._write(
             lambda tx, known: replace(
                 known,
                 state=OperationState.SUCCEEDED,
                 result_revision=result.revision,
-                outcome_evidence=evidence,
+                outcome_evidence=self._evidence,
                 end_time=tx.now(),
             )
         )
 
-    async def fail(self, failure: Failure, evidence: OutcomeEvidence, *, result: Revision | None = None) -> None:
+    async def fail(self, failure: Failure, *, result: Revision | None = None) -> None:
         """The operation ended otherwise. `result` is the revision that it wrote all the same."""
         await self._write(
             lambda tx, known: replace(
@@ -82,15 +84,24 @@ class Journal:
                 state=OperationState.FAILED,
                 failure=failure,
                 result_revision=result.revision if result is not None else 0,
-                outcome_evidence=evidence if known.attempt else None,
+                outcome_evidence=self._evidence if known.attempt else None,
                 end_time=tx.now(),
             )
         )
 
+    @property
+    def _evidence(self) -> OutcomeEvidence:
+        return OutcomeEvidence.RECONSTRUCTED if self.interrupted else OutcomeEvidence.OBSERVED
+
     async def note_process(self, process: HelmProcess) -> None:
         """Note which process Helm is: it only helps to find one that outlives this process, so it may be lost."""
+
+        def body(tx: LedgerTransaction) -> None:
+            if tx.holds(self.operation.operation_id, token=self._lease.token):
+                tx.save_helm_process(self.operation.operation_id, process)
+
         with suppress(StoreUnavailable):
-            await self._ledger.write(lambda tx: tx.save_helm_process(self.operation.operation_id, process))
+            await self._ledger.write(body)
 
     async def read_again(self) -> None:
         """Take in what others did to the operation: it may have been cancelled."""
@@ -104,7 +115,14 @@ class Journal:
 
     async def durably(self, body: Callable[[LedgerTransaction], T]) -> T:
         """Write, however long the ledger is away, while the lease holds."""
-        return await self._patiently(lambda: self._ledger.write(body))
+
+        def held(tx: LedgerTransaction) -> T:
+            tx.lock_release(self.operation.release_id)
+            if not tx.holds(self.operation.operation_id, token=self._lease.token):
+                raise GaveUp
+            return body(tx)
+
+        return await self._patiently(lambda: self._ledger.write(held))
 
     async def pause(self, problem: Exception) -> None:
         """Wait a little for the ledger to come back, while the lease holds."""
@@ -124,9 +142,8 @@ class Journal:
         """Change the operation and tell it; one that has ended stays as it is."""
 
         def body(tx: LedgerTransaction) -> Operation:
-            tx.lock_release(self.operation.release_id)
             known = tx.operation(self.operation.operation_id)
-            if known is None or not tx.holds(known.operation_id, token=self._lease.token):
+            if known is None:
                 raise GaveUp
             return known if known.state.is_terminal else _stored(tx, change(tx, known))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from helm_rollback.application.ports import LedgerTransaction, Ports
+from helm_rollback.application.ports import Ports
 from helm_rollback.domain.errors import StoreUnavailable
 
 PAUSE_SECONDS = 5.0
@@ -17,16 +17,9 @@ async def watch_ledger(ports: Ports, tell: Callable[[bool], Awaitable[None]]) ->
 
 
 async def works(ports: Ports) -> bool:
-    """Write down again what is known already: how far each cluster was observed."""
-
-    def body(tx: LedgerTransaction) -> None:
-        for cluster in ports.clusters:
-            version = tx.observed_version(cluster)
-            if version is not None:
-                tx.save_observed_version(cluster, version)
-
+    """Write down again what is known already."""
     try:
-        await ports.ledger.write(body)
+        await ports.ledger.write(lambda tx: tx.try_writing())
     except StoreUnavailable:
         return False
     return True

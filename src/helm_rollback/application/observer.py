@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import partial
 
 from helm_rollback.application import observation
@@ -21,6 +20,7 @@ from helm_rollback.application.ports import (
     Ledger,
     LedgerTransaction,
     LedgerView,
+    Listing,
     WatchEvent,
     WatchExpired,
     WatchKind,
@@ -37,20 +37,28 @@ _PAGE = 500
 _log = logging.getLogger(__name__)
 
 
+class _TurnIsOver(Exception):
+    """Another replica observes the cluster by now."""
+
+
 class Observer:
     """Keeps the ledger up to one cluster, until its task is cancelled: no change is written down by halves."""
 
-    def __init__(self, ledger: Ledger, cluster: Cluster) -> None:
+    def __init__(self, ledger: Ledger, cluster: Cluster, token: int) -> None:
+        """`token` is that of the claim under which it observes."""
         self._ledger = ledger
         self._cluster = cluster
+        self._token = token
         self._pause = _FIRST_PAUSE
         self._list_first = False
 
     async def run(self) -> None:
-        """Observe; where the cluster or the ledger is away, try again, ever less often."""
+        """Observe until it is another's turn; where the cluster or the ledger is away, try again, ever less often."""
         while True:
             try:
                 await self._observe()
+            except _TurnIsOver:
+                return
             except WatchExpired:
                 self._list_first = True
             except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable) as problem:
@@ -79,9 +87,9 @@ class Observer:
 
     async def _list(self) -> int:
         """Bring the whole ledger up to what the cluster stores, and the position with it."""
-        refs, version = await self._cluster.list_all()
+        listing = await self._cluster.list_all()
         by_release: dict[ReleaseId, list[RecordRef]] = defaultdict(list)
-        for ref in refs:
+        for ref in listing.refs:
             release_id = self._release_of(ref)
             if release_id is not None:
                 by_release[release_id].append(ref)
@@ -89,18 +97,19 @@ class Observer:
             by_release.setdefault(release_id, [])
         gate = asyncio.Semaphore(_RELEASES_AT_ONCE)
 
-        async def apply(release_id: ReleaseId, listed: Sequence[RecordRef]) -> None:
+        async def apply(release_id: ReleaseId, refs: list[RecordRef]) -> None:
             async with gate:
                 try:
-                    await apply_listed(self._ledger, self._cluster, release_id, listed)
+                    own = Listing(refs, listing.resource_version)
+                    await apply_listed(self._ledger, self._cluster, release_id, own)
                 except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable):
                     raise
                 except Exception:
                     _log.exception("release %s could not be brought up to date", release_id)  # the others can
 
         await asyncio.gather(*(apply(release_id, by_release[release_id]) for release_id in sorted(by_release)))
-        await self._ledger.write(lambda tx: tx.save_observed_version(self._cluster.name, version))
-        return version
+        await self._ledger.write(lambda tx: self._save_position(tx, listing.resource_version))
+        return listing.resource_version
 
     async def _known_releases(self) -> list[ReleaseId]:
         known: list[ReleaseId] = []
@@ -117,16 +126,20 @@ class Observer:
         """Write one change down, and how far the cluster was seen, together."""
 
         def body(tx: LedgerTransaction) -> None:
+            self._save_position(tx, event.resource_version)
             self._note(tx, event)
-            tx.save_observed_version(self._cluster.name, event.resource_version)
 
         try:
             await self._ledger.write(body)
-        except StoreUnavailable:
+        except (StoreUnavailable, _TurnIsOver):
             raise
         except Exception:
             # The next LIST meets it again; one record must not stop all others.
             _log.exception("a change in cluster %s could not be written down", self._cluster.name)
+
+    def _save_position(self, tx: LedgerTransaction, resource_version: int) -> None:
+        if not tx.save_observed_version(self._cluster.name, resource_version, token=self._token):
+            raise _TurnIsOver
 
     def _note(self, tx: LedgerTransaction, event: WatchEvent) -> None:
         if event.stored is None:

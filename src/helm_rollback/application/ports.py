@@ -11,8 +11,9 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import Drain
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.history import Change, HistoryEvent
@@ -155,7 +156,20 @@ class LedgerTransaction(LedgerView, Protocol):
     def archive(self, payload: bytes) -> str:
         """Store a record's payload if it is not there yet; its digest."""
 
-    def save_observed_version(self, cluster: str, resource_version: int) -> None: ...
+    def claim_observation(self, cluster: str, *, owner: str, lease: timedelta) -> int | None:
+        """Take the right to observe a cluster, for `lease` from now: its token, or None where another has it."""
+
+    def renew_observation(self, cluster: str, *, token: int, lease: timedelta) -> bool:
+        """Prolong it; False when someone else has taken it since."""
+
+    def end_observation(self, cluster: str, *, token: int) -> None:
+        """Give it up, so that another replica need not wait for it to run out."""
+
+    def save_observed_version(self, cluster: str, resource_version: int, *, token: int) -> bool:
+        """Note how far the cluster was seen; False, and nothing noted, when someone else observes it by now."""
+
+    def try_writing(self) -> None:
+        """Write something that changes nothing: whether the ledger takes a write shows only so."""
 
     def claim(self, *, owner: str, lease: timedelta, limit: int) -> list[Claim]:
         """Take up to `limit` live operations that nobody holds, oldest first, for `lease` from now."""
@@ -165,6 +179,9 @@ class LedgerTransaction(LedgerView, Protocol):
 
     def holds(self, operation_id: str, *, token: int) -> bool:
         """Whether the claim is still the newest: ask in each transaction that writes for an operation."""
+
+    def give_back(self, operation_id: str, *, token: int) -> None:
+        """End a claim before its time, so that another worker need not wait for it to run out."""
 
     def save_helm_process(self, operation_id: str, process: HelmProcess) -> None: ...
 
@@ -236,17 +253,26 @@ class Served:
     """Names this state of the API: what was read of it in a state of the same name still holds. Empty: not known."""
 
 
+class Listing(NamedTuple):
+    """What a LIST told."""
+
+    refs: list[RecordRef]
+    """Ascending by revision within a release."""
+    resource_version: int
+    """The cluster's version that it is of: whatever has a higher one came later."""
+
+
 class Cluster(Protocol):
     """One cluster's release records. Raises ClusterUnreachable, ClusterPermissionDenied."""
 
     @property
     def name(self) -> str: ...
 
-    async def list_release(self, release_id: ReleaseId) -> list[RecordRef]:
-        """The records of one release, ascending by revision. Metadata only."""
+    async def list_release(self, release_id: ReleaseId) -> Listing:
+        """The records of one release. Metadata only."""
 
-    async def list_all(self) -> tuple[list[RecordRef], int]:
-        """Every release record of the cluster, and the resourceVersion that the list is of. Metadata only."""
+    async def list_all(self) -> Listing:
+        """Every release record of the cluster. Metadata only."""
 
     def watch(self, resource_version: int) -> AsyncIterator[WatchEvent]:
         """Every change after `resource_version`. Ends when the server ends it; raises WatchExpired on 410."""
@@ -384,9 +410,11 @@ class Fence(Protocol):
         *,
         may_write: Callable[[], bool],
         judge: Callable[[RecordWrite], Awaitable[str]],
+        sent_for: str = "",
     ) -> AbstractAsyncContextManager[OpenFence]:
         """`judge` answers why a record write may not pass, or nothing. It is asked before `may_write`,
-        which is asked last, with the write's body in hand."""
+        which is asked last, with the write's body in hand. `sent_for` is added to the User-Agent of all
+        that passes, so that the API server's audit log tells one run of Helm from another."""
 
 
 # --- together -------------------------------------------------------------------------
@@ -408,3 +436,5 @@ class Ports:
     drain: Drain
     heartbeat_seconds: float = 15.0
     """After how much silence a stream says that it is alive."""
+    reached: Reached = go_on
+    """Told at each crash point."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from helm_rollback.application import observation
-from helm_rollback.application.ports import Cluster, Ledger, LedgerTransaction, LedgerView, Ports
+from helm_rollback.application.ports import Cluster, Ledger, LedgerTransaction, LedgerView, Listing, Ports
 from helm_rollback.domain.errors import ClusterNotConfigured, ReleaseNotFound
 from helm_rollback.domain.record import RecordRef, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
@@ -54,16 +54,16 @@ async def refresh(ports: Ports, release_id: ReleaseId) -> None:
     await catch_up(ports.ledger, cluster, release_id, await cluster.list_release(release_id))
 
 
-async def catch_up(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs: Sequence[RecordRef]) -> None:
+async def catch_up(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, listing: Listing) -> None:
     """Return once the ledger has seen at least these versions of the release's records, and their absence."""
-    if await _observer_was_there(ledger, release_id, refs):
+    if await _observer_was_there(ledger, release_id, listing):
         return
-    await apply_listed(ledger, cluster, release_id, refs)
+    await apply_listed(ledger, cluster, release_id, listing)
 
 
-async def apply_listed(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, refs: Sequence[RecordRef]) -> None:
+async def apply_listed(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, listing: Listing) -> None:
     """Read what the ledger lacks of a listed release, and apply it. An unknown release is adopted."""
-    lag = await ledger.read(lambda view: lag_behind(view, release_id, refs))
+    lag = await ledger.read(lambda view: lag_behind(view, release_id, listing))
     records = await read_records(cluster, lag.newer)
 
     def body(tx: LedgerTransaction) -> None:
@@ -92,12 +92,12 @@ async def read_records(cluster: Cluster, refs: Sequence[RecordRef]) -> list[Stor
     return [stored for stored in found if stored is not None]
 
 
-async def _observer_was_there(ledger: Ledger, release_id: ReleaseId, refs: Sequence[RecordRef]) -> bool:
+async def _observer_was_there(ledger: Ledger, release_id: ReleaseId, listing: Listing) -> bool:
     """Give the observer a moment to tell what was listed, version by version."""
     deadline = asyncio.get_running_loop().time() + OBSERVER_HEAD_START
     with ledger.watch(release_id) as wakeup:
         while True:
-            lag = await ledger.read(lambda view: lag_behind(view, release_id, refs))
+            lag = await ledger.read(lambda view: lag_behind(view, release_id, listing))
             if not lag:
                 return True
             if lag.unknown_release or asyncio.get_running_loop().time() >= deadline:
@@ -118,19 +118,25 @@ class Lag:
         return bool(self.newer or self.gone)
 
 
-def lag_behind(view: LedgerView, release_id: ReleaseId, refs: Sequence[RecordRef]) -> Lag:
-    """Compare what was listed with what the ledger has."""
+def lag_behind(view: LedgerView, release_id: ReleaseId, listing: Listing) -> Lag:
+    """Compare what was listed with what the ledger has.
+
+    What is not listed is gone, unless the ledger has a version of it that is newer than
+    the list: others write to ledger and cluster meanwhile.
+    """
     release = view.release(release_id)
     if release is None:
-        return Lag(newer=list(refs), gone=[], unknown_release=True)
+        return Lag(newer=list(listing.refs), gone=[], unknown_release=True)
     versions = view.record_versions(release_id, incarnation=release.incarnation)
     seen = {(known.revision, known.uid): known.resource_version for known in versions}
-    listed = {(ref.revision, ref.uid) for ref in refs}
+    listed = {(ref.revision, ref.uid) for ref in listing.refs}
     return Lag(
-        newer=[ref for ref in refs if seen.get((ref.revision, ref.uid), -1) < ref.resource_version],
+        newer=[ref for ref in listing.refs if seen.get((ref.revision, ref.uid), -1) < ref.resource_version],
         gone=[
             (known.revision, known.uid)
             for known in versions
-            if known.stored_by_helm and (known.revision, known.uid) not in listed
+            if known.stored_by_helm
+            and known.resource_version <= listing.resource_version
+            and (known.revision, known.uid) not in listed
         ],
     )

@@ -38,16 +38,16 @@ async def look(ports: Ports, cluster: Cluster, operation: Operation, *, interrup
     `interrupted`: Helm was started for the operation before, and its end was not seen.
     Raises ClusterUnreachable, ClusterPermissionDenied.
     """
-    refs = await cluster.list_release(operation.release_id)
+    listing = await cluster.list_release(operation.release_id)
 
     def weigh(view: LedgerView) -> Situation | None:
-        if lag_behind(view, operation.release_id, refs):
+        if lag_behind(view, operation.release_id, listing):
             return None
-        return _weigh(view, ports, operation, refs, interrupted=interrupted)
+        return _weigh(view, ports, operation, listing.refs, interrupted=interrupted)
 
     while (situation := await ports.ledger.read(weigh)) is None:
-        await catch_up(ports.ledger, cluster, operation.release_id, refs)
-        refs = await cluster.list_release(operation.release_id)
+        await catch_up(ports.ledger, cluster, operation.release_id, listing)
+        listing = await cluster.list_release(operation.release_id)
     return situation
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from helm_rollback.application.ports import Served, WatchEvent, WatchExpired
+from helm_rollback.application.ports import Listing, Served, WatchEvent, WatchExpired
 from helm_rollback.cluster import writes
 from helm_rollback.cluster.connection import METADATA, METADATA_LIST, ApiServer, Connection
 from helm_rollback.cluster.discovery import Discovery
@@ -57,8 +57,8 @@ class KubernetesCluster:
         """Close the connections; a watch under way ends with an error."""
         await self._connection.close()
 
-    async def list_release(self, release_id: ReleaseId) -> list[RecordRef]:
-        """The records of one release, ascending by revision."""
+    async def list_release(self, release_id: ReleaseId) -> Listing:
+        """The records of one release."""
         answer = await self._connection.request(
             "GET",
             secrets_path(release_id.namespace),
@@ -67,10 +67,11 @@ class KubernetesCluster:
             params={"labelSelector": f"owner=helm,name={release_id.name}"},
             accept=METADATA_LIST,
         )
-        return _refs(await self._parse_list(answer.content, release_id))
+        listed = await self._parse_list(answer.content, release_id)
+        return Listing(_refs(listed), int(listed["metadata"]["resourceVersion"]))
 
-    async def list_all(self) -> tuple[list[RecordRef], int]:
-        """Every release record and the resourceVersion of the list, which a watch goes on from."""
+    async def list_all(self) -> Listing:
+        """Every release record; a watch goes on from the list's resourceVersion."""
         with suppress(WatchExpired):
             return await self._list_pages(PAGE_SIZE)
         # The server forgot the list between two pages: this cluster is too large, or too
@@ -157,7 +158,7 @@ class KubernetesCluster:
             raise ClusterUnreachable(self.name, "it has no namespace kube-system yet")
         return str(self._connection.parse(answer.content)["metadata"]["uid"])
 
-    async def _list_pages(self, page_size: int) -> tuple[list[RecordRef], int]:
+    async def _list_pages(self, page_size: int) -> Listing:
         """All pages of one list; `page_size` 0 asks for a single one. Raises WatchExpired between pages."""
         refs: list[RecordRef] = []
         params: dict[str, str | int] = {"labelSelector": "owner=helm"}
@@ -177,7 +178,7 @@ class KubernetesCluster:
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 refs.sort(key=lambda ref: (ref.namespace, ref.release_name, ref.revision))
-                return refs, int(metadata["resourceVersion"])
+                return Listing(refs, int(metadata["resourceVersion"]))
             params["continue"] = metadata["continue"]
 
     async def _parse_list(self, content: bytes, release_id: ReleaseId | None) -> dict[str, Any]:

@@ -146,6 +146,8 @@ class Operation:
     caused_by_operation_id: str = ""
     cancel_requested: bool = False
     helm_options: HelmOptions = field(default_factory=HelmOptions)
+    remove_leftovers: bool = False
+    """Whether what is left over of newer revisions is to be deleted, not only listed."""
     start_sequence: int = 0
     """The release's last sequence before this operation's first event: where its resume token lies."""
 

@@ -44,6 +44,11 @@ _of_claim: Final = (
 )
 _renew: Final = update(operation).where(*_of_claim).values(lease_expires=bindparam("until"))
 _holds: Final[Select[Any]] = select(literal_column("1")).select_from(operation).where(*_of_claim).with_for_update()
+_give_back: Final = (
+    update(operation)
+    .where(*_of_claim)
+    .values(lease_owner=null(), lease_expires=null(), last_held=operation.c.lease_expires)
+)
 _drop: Final = (
     update(operation)
     .where(text(IS_LIVE), operation.c.lease_owner.is_not(None))
@@ -74,6 +79,10 @@ def renew(connection: Connection, operation_id: str, *, token: int, until: datet
 
 def holds(connection: Connection, operation_id: str, *, token: int) -> bool:
     return connection.execute(_holds, {"of_operation": operation_id, "token": token}).first() is not None
+
+
+def give_back(connection: Connection, operation_id: str, *, token: int) -> None:
+    connection.execute(_give_back, {"of_operation": operation_id, "token": token})
 
 
 def drop_all(connection: Connection) -> int:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from helm_rollback.application.ports import LedgerTransaction, LedgerView, Wakeup
 from helm_rollback.domain.release import ReleaseId
-from helm_rollback.store import dialect, leases, migrate
+from helm_rollback.store import dialect, leases, migrate, observations
 from helm_rollback.store.migrate import Migrations
 from helm_rollback.store.tables import ledger
 from helm_rollback.store.transaction import Transaction
@@ -153,6 +153,7 @@ def _prepared(database: Path, migrations: Migrations) -> str:
         with engine.begin() as connection:
             migrate.prepare(connection, migrations)
             leases.drop_all(connection)
+            observations.end_all(connection)
             return str(connection.execute(select(ledger.c.ledger_id)).scalar_one())
     finally:
         engine.dispose()

@@ -199,6 +199,7 @@ def operation_values(operation: Operation) -> Values:
         "selection": _optional(_selection, operation.selection),
         "leftover_objects": _dumped(_leftovers, operation.leftover_objects),
         "helm_options": _dumped(_helm_options, operation.helm_options),
+        "remove_leftovers": operation.remove_leftovers,
     }
 
 
@@ -231,6 +232,7 @@ def to_operation(row: Row[Any]) -> Operation:
         selection=None if row.selection is None else _loaded(_selection, row.selection),
         leftover_objects=_loaded(_leftovers, row.leftover_objects),
         helm_options=_loaded(_helm_options, row.helm_options),
+        remove_leftovers=row.remove_leftovers,
     )
 
 

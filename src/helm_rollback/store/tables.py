@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, MetaData, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, MetaData, Text, false, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -282,6 +282,7 @@ class OperationRow(_Row, table=True):
     helm_host: str | None
     helm_pid: int | None
     helm_start_ticks: int | None = Field(sa_type=BigInteger)
+    remove_leftovers: bool = Field(sa_column_kwargs={"server_default": false()})
 
 
 class EventRow(_Row, table=True):
@@ -309,7 +310,7 @@ class EventRow(_Row, table=True):
 
 
 class ObservedClusterRow(_Row, table=True):
-    """Up to where a cluster's changes are in the ledger."""
+    """Up to where a cluster's changes are in the ledger (0: nothing was listed yet), and who observes it."""
 
     __tablename__: ClassVar[str] = "observed_cluster"
     __table_args__: ClassVar[Any] = (_at_least("resource_version", 0),)
@@ -317,6 +318,9 @@ class ObservedClusterRow(_Row, table=True):
     cluster: str = Field(primary_key=True)
     resource_version: int = Field(sa_type=BigInteger)
     update_time: datetime
+    lease_owner: str | None
+    lease_expires: datetime | None
+    fence_token: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 ledger: Final = metadata.tables["ledger"]

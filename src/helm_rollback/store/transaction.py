@@ -13,7 +13,7 @@ from helm_rollback.domain.history import Change, HistoryEvent
 from helm_rollback.domain.operation import Operation
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
-from helm_rollback.store import leases, payloads
+from helm_rollback.store import leases, observations, payloads
 from helm_rollback.store.dialect import Now, insert_if_absent
 from helm_rollback.store.errors import LedgerRuleBroken
 from helm_rollback.store.mapping import (
@@ -24,7 +24,7 @@ from helm_rollback.store.mapping import (
     revision_values,
     to_release,
 )
-from helm_rollback.store.tables import event, observed_cluster, operation, release, revision
+from helm_rollback.store.tables import event, operation, release, revision
 from helm_rollback.store.view import View, release_statement
 
 _lock_release: Final = release_statement.with_for_update(of=release)
@@ -50,8 +50,6 @@ _next_sequence: Final = (
     .returning(release.c.last_sequence, release.c.last_event_time)
 )
 _insert_event: Final = insert(event)
-_insert_observed: Final = insert_if_absent(observed_cluster)
-_update_observed: Final = update(observed_cluster).where(observed_cluster.c.cluster == bindparam("of_cluster"))
 
 
 class Transaction(View):
@@ -130,10 +128,20 @@ class Transaction(View):
     def archive(self, payload: bytes) -> str:
         return payloads.archive(self._connection, payload, self.now())
 
-    def save_observed_version(self, cluster: str, resource_version: int) -> None:
-        values = {"resource_version": resource_version, "update_time": self.now()}
-        if self._connection.execute(_update_observed, values | {"of_cluster": cluster}).rowcount == 0:
-            self._connection.execute(_insert_observed, values | {"cluster": cluster})
+    def claim_observation(self, cluster: str, *, owner: str, lease: timedelta) -> int | None:
+        return observations.claim(self._connection, cluster, owner=owner, now=self.now(), lease=lease)
+
+    def renew_observation(self, cluster: str, *, token: int, lease: timedelta) -> bool:
+        return observations.renew(self._connection, cluster, token=token, until=self.now() + lease)
+
+    def end_observation(self, cluster: str, *, token: int) -> None:
+        observations.end(self._connection, cluster, token=token)
+
+    def save_observed_version(self, cluster: str, resource_version: int, *, token: int) -> bool:
+        return observations.save_version(self._connection, cluster, resource_version, token=token, now=self.now())
+
+    def try_writing(self) -> None:
+        observations.touch(self._connection, now=self.now())
 
     # --- claims ---
 
@@ -145,6 +153,10 @@ class Transaction(View):
 
     def holds(self, operation_id: str, *, token: int) -> bool:
         return leases.holds(self._connection, operation_id, token=token)
+
+    def give_back(self, operation_id: str, *, token: int) -> None:
+        leases.give_back(self._connection, operation_id, token=token)
+        self.claimable = True
 
     def save_helm_process(self, operation_id: str, process: HelmProcess) -> None:
         leases.save_process(self._connection, operation_id, process)

@@ -72,6 +72,7 @@ _REQUEST_OF_OPERATION: Final = (
     "start_sequence",
     "selection",
     "helm_options",
+    "remove_leftovers",
 )
 
 

@@ -16,10 +16,10 @@ from helm_rollback.domain.operation import Operation, OperationState
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
-from helm_rollback.store import leases, payloads
+from helm_rollback.store import leases, observations, payloads
 from helm_rollback.store.dialect import Now
 from helm_rollback.store.mapping import to_event, to_operation, to_position, to_release, to_revision
-from helm_rollback.store.tables import IS_LIVE, event, observed_cluster, operation, release, revision
+from helm_rollback.store.tables import IS_LIVE, event, operation, release, revision
 
 _active: Final[Any] = literal_column(
     f"(SELECT operation_id FROM operation WHERE operation.release_id = release.release_id AND operation.{IS_LIVE})"  # noqa: S608
@@ -77,7 +77,6 @@ _events: Final = (
     .order_by(event.c.sequence)
     .limit(bindparam("most"))
 )
-_observed: Final = select(observed_cluster.c.resource_version).where(observed_cluster.c.cluster == bindparam("id"))
 
 
 class View:
@@ -204,5 +203,4 @@ class View:
         return payloads.content(self._connection, digest)
 
     def observed_version(self, cluster: str) -> int | None:
-        version: int | None = self._connection.execute(_observed, {"id": cluster}).scalar()
-        return version
+        return observations.version(self._connection, cluster)

@@ -25,7 +25,7 @@ class Records:
     async def test_a_release_is_listed_ascending_with_what_its_labels_tell(self, stage: Stage) -> None:
         await stage.prepare(Play.GOOD)
 
-        listed = await stage.cluster.list_release(stage.release_id)
+        listed = (await stage.cluster.list_release(stage.release_id)).refs
         everything, version = await stage.cluster.list_all()
 
         assert [(ref.revision, ref.status) for ref in listed] == [(1, Status.SUPERSEDED), (2, Status.DEPLOYED)]

@@ -150,7 +150,7 @@ async def perform(
 
 async def stored_records(stage: Stage) -> dict[int, StoredRecord]:
     """Every record of the release."""
-    refs = await stage.cluster.list_release(stage.release_id)
+    refs = (await stage.cluster.list_release(stage.release_id)).refs
     records = {ref.revision: await stage.cluster.read_record(ref) for ref in refs}
     return {revision: stored for revision, stored in records.items() if stored is not None}
 

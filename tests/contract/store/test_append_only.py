@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy.exc import IntegrityError
 from support.ledgers import SqliteDatabase, make_ledger, opened
@@ -23,7 +25,7 @@ async def filled(database: SqliteDatabase) -> SqliteDatabase:
         tx.add_operation(finished(an_operation(1)))
         tx.add_operation(an_operation(2, attempt=1))
         tx.append(SHOP, a_transition())
-        tx.save_observed_version("default", 1)
+        tx.claim_observation("default", owner="one", lease=timedelta(seconds=30))
 
     make_ledger(database.path.parent)
     with opened(database.url) as ledger:

@@ -48,7 +48,7 @@ async def test_a_write_that_fails_is_undone_told_in_words_and_may_succeed_later(
 
 async def test_a_reader_can_not_write(ledger: SqlLedger) -> None:
     def write(view: LedgerView) -> None:
-        cast("View", view)._connection.exec_driver_sql("INSERT INTO observed_cluster VALUES ('east', 1, '')")
+        cast("View", view)._connection.exec_driver_sql("INSERT INTO observed_cluster (cluster, resource_version, update_time) VALUES ('east', 1, '')")
 
     with pytest.raises(StoreUnavailable, match="read-only"):
         await ledger.read(write)

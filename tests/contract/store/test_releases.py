@@ -120,19 +120,6 @@ async def test_a_release_names_its_operation_under_way_while_it_is_live(five: Le
     assert await active() == ["", ""]
 
 
-async def test_how_far_a_cluster_was_observed_is_kept_for_each(ledger: Ledger) -> None:
-    assert await ledger.read(lambda view: view.observed_version("default")) is None
-
-    await ledger.write(lambda tx: tx.save_observed_version("default", 41))
-    await ledger.write(lambda tx: tx.save_observed_version("east", 7))
-    await ledger.write(lambda tx: tx.save_observed_version("default", 2**62))
-
-    assert await ledger.read(lambda view: [view.observed_version("default"), view.observed_version("east")]) == [
-        2**62,
-        7,
-    ]
-
-
 async def test_a_life_never_turns_back(five: Ledger) -> None:
     release = await five.read(lambda view: view.release(SHOP))
     assert release is not None

@@ -16,7 +16,15 @@ from typing import Any
 
 from support.fakes.documents import Document, go_time, secret_of
 
-from helm_rollback.application.ports import RecordConflict, Served, ServedKind, WatchEvent, WatchExpired, WatchKind
+from helm_rollback.application.ports import (
+    Listing,
+    RecordConflict,
+    Served,
+    ServedKind,
+    WatchEvent,
+    WatchExpired,
+    WatchKind,
+)
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
 from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
@@ -177,14 +185,15 @@ class FakeCluster:
     def name(self) -> str:
         return self._name
 
-    async def list_release(self, release_id: ReleaseId) -> list[RecordRef]:
+    async def list_release(self, release_id: ReleaseId) -> Listing:
         self._ask("list", release_id)
         refs = [stored.ref for stored in self._all()]
-        return [ref for ref in refs if (ref.namespace, ref.release_name) == (release_id.namespace, release_id.name)]
+        own = [ref for ref in refs if (ref.namespace, ref.release_name) == (release_id.namespace, release_id.name)]
+        return Listing(own, self._version)
 
-    async def list_all(self) -> tuple[list[RecordRef], int]:
+    async def list_all(self) -> Listing:
         self._ask("list")
-        return [stored.ref for stored in self._all()], self._version
+        return Listing([stored.ref for stored in self._all()], self._version)
 
     async def watch(self, resource_version: int) -> AsyncIterator[WatchEvent]:
         self._ask("watch")

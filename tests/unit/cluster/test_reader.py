@@ -39,7 +39,7 @@ def page(*items: Any, version: int = 100, more: str = "") -> httpx2.Response:
 async def test_a_release_is_listed_as_metadata_by_its_labels() -> None:
     server = Server(page(metadata(revision=10), metadata(revision=2), metadata(revision="newest")))
 
-    refs = await server.cluster.list_release(SHOP)
+    refs = (await server.cluster.list_release(SHOP)).refs
 
     assert [ref.revision for ref in refs] == [2, 10]
     assert server.requests[0].url.path.endswith("/api/v1/namespaces/prod/secrets")

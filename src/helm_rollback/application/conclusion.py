@@ -1,0 +1,91 @@
+"""How an operation ends: what Helm stored is read, tidied and told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from helm_rollback.application import observation, outcome
+from helm_rollback.application.journal import GaveUp, Journal
+from helm_rollback.application.lease import Lease
+from helm_rollback.application.ports import Cluster, LedgerTransaction, RecordConflict
+from helm_rollback.application.situation import Situation
+from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.domain.operation import Applied, Failure, FailureReason
+from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.status import Status
+
+
+class Conclusion:
+    """Ends one operation. Every method may raise GaveUp."""
+
+    def __init__(self, cluster: Cluster, lease: Lease, journal: Journal) -> None:
+        self._cluster = cluster
+        self._lease = lease
+        self._journal = journal
+
+    async def of_run(self, run: outcome.Run, situation: Situation) -> None:
+        """End the operation as the records show that its Helm run ended."""
+        own = situation.own
+        if own is None and run.created_record:
+            own = await self._attributed(situation)
+        if own is None:
+            await self.fail(outcome.failure_without_record(run))
+        elif own.successful:
+            await self.succeed(own)
+        else:
+            await self._fail_with_record(own, run, situation)
+
+    async def succeed(self, own: Revision) -> None:
+        """The operation did what it was to do, and wrote `own`."""
+        await self._journal.succeed(own)
+
+    async def fail(self, failure: Failure, *, result: Revision | None = None) -> None:
+        """It ended otherwise. `result` is the revision that it wrote all the same."""
+        await self._journal.fail(failure, result=result)
+
+    async def fail_for(self, reason: FailureReason, message: str) -> None:
+        """It ended without a record that tells more."""
+        nothing_written = not self._journal.operation.attempt or reason is FailureReason.EXTERNAL_CHANGE
+        applied = Applied.NOT_APPLIED if nothing_written else Applied.UNKNOWN
+        await self.fail(Failure(reason=reason, message=message, applied=applied))
+
+    async def interrupt(self, why: str, *, result: Revision | None = None) -> None:
+        """Helm was interrupted, and is not to be started again."""
+        message = f"Helm was interrupted; {why}"
+        await self.fail(
+            Failure(reason=FailureReason.INTERRUPTED, message=message, applied=Applied.UNKNOWN), result=result
+        )
+
+    async def set_failed(self, own: Revision, situation: Situation) -> str:
+        """Take our record out of pending, so that the next upgrade is not refused; why not, where it can not be."""
+        ref = situation.ref_of(own)
+        stored = await self._cluster.read_record(ref) if ref is not None else None
+        if stored is None or stored.record is None or not stored.ref.status.is_pending:
+            return ""
+        if not self._lease.holds():
+            raise GaveUp
+        try:
+            written = await self._cluster.set_failed(stored, description=stored.record.description)
+        except (RecordConflict, ClusterPermissionDenied, ClusterUnreachable) as problem:
+            return f" (its record stays {stored.ref.status.helm_word}: {problem})"
+        await self._journal.durably(lambda tx: observation.apply_watched(tx, own.release_id, written))
+        return ""
+
+    async def _attributed(self, situation: Situation) -> Revision | None:
+        """The revision after the base, noted as ours. The fence let our Helm create it; an older Helm has no stamp."""
+        operation, after = self._journal.operation, situation.after
+
+        def body(tx: LedgerTransaction) -> Revision | None:
+            if after is None:
+                return None
+            written = tx.revision(after.release_id, after.revision, incarnation=after.incarnation)
+            return observation.attribute(tx, operation, written) if written is not None else None
+
+        return await self._journal.durably(body)
+
+    async def _fail_with_record(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
+        base, before = situation.base, self._journal.operation.base_status
+        superseded = base is not None and base.status is Status.SUPERSEDED and before is not Status.SUPERSEDED
+        failure = outcome.failure_with_record(own, run, base_superseded=superseded)
+        problem = await self.set_failed(own, situation) if own.status.is_pending else ""
+        await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)

@@ -1,0 +1,18 @@
+"""Several replicas on one ledger: one of them observes a cluster, by a lease. And leftovers that are to be removed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("operation", sa.Column("remove_leftovers", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("observed_cluster", sa.Column("lease_owner", sa.String(), nullable=True))
+    op.add_column("observed_cluster", sa.Column("lease_expires", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("observed_cluster", sa.Column("fence_token", sa.BigInteger(), nullable=False, server_default="0"))
