@@ -23,13 +23,18 @@ class HeldFence(FenceGate):
 
     @asynccontextmanager
     async def open(
-        self, cluster: str, *, may_write: Callable[[], bool], judge: Callable[[RecordWrite], Awaitable[str]]
+        self,
+        cluster: str,
+        *,
+        may_write: Callable[[], bool],
+        judge: Callable[[RecordWrite], Awaitable[str]],
+        sent_for: str = "",
     ) -> AsyncIterator[OpenFence]:
         async def held(write: RecordWrite) -> str:
             await _hold(write)
             return await judge(write)
 
-        async with super().open(cluster, may_write=may_write, judge=held) as passage:
+        async with super().open(cluster, may_write=may_write, judge=held, sent_for=sent_for) as passage:
             yield passage
 
 

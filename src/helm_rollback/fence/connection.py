@@ -110,6 +110,7 @@ class Connection(asyncio.Protocol):
             base_path=self._passage.upstream.base_path,
             authority=self._passage.upstream.authority,
             authorization=authorization,
+            sent_for=self._passage.sent_for,
             body_length=len(body) if request.is_write else None,
         )
         if request.is_write:

@@ -39,15 +39,21 @@ class FenceGate:
         *,
         may_write: Callable[[], bool],
         judge: Callable[[RecordWrite], Awaitable[str]],
+        sent_for: str = "",
     ) -> AsyncIterator[OpenFence]:
         """Open a passage to `cluster` while the block lasts.
 
         `judge` answers why a record write may not pass, or nothing; then `may_write` is
-        asked, with the write's body in hand. Raises KeyError for a cluster it does not know.
+        asked, with the write's body in hand. `sent_for` goes into the User-Agent. Raises
+        KeyError for a cluster it does not know.
         """
         token = self._token_factory()
         passage = Passage(
-            self._upstreams[cluster], authorization=authorization(token), may_write=may_write, judge=judge
+            self._upstreams[cluster],
+            authorization=authorization(token),
+            may_write=may_write,
+            judge=judge,
+            sent_for=sent_for,
         )
         connections: set[Connection] = set()
 

@@ -30,10 +30,13 @@ class Passage:
         authorization: str,
         may_write: Callable[[], bool],
         judge: Callable[[RecordWrite], Awaitable[str]],
+        sent_for: str,
     ) -> None:
         self.upstream = upstream
         self.authorization = authorization
         """What a client must say to be let in."""
+        self.sent_for = sent_for
+        """What the API server is told in the User-Agent beside Helm's own."""
         self.kubeconfig = ""
         self._may_write = may_write
         self._judge = judge

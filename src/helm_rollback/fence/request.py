@@ -22,6 +22,7 @@ HEAD_MAX = 64 * 1024
 _PASSED = frozenset({"accept", "accept-encoding", "cache-control", "content-type", "if-none-match", "user-agent"})
 """All that Helm's client sends and the API server needs. Credentials, impersonation, proxies' and
 hop-by-hop headers are not among them."""
+_AGENT = "user-agent"
 _REFUSED = frozenset({"upgrade", "expect", "content-encoding", "trailer", "http2-settings"})
 _TARGET = re.compile(r"/[!-~]*")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -91,11 +92,20 @@ def check_head(
 
 
 def head_bytes(
-    request: Request, *, base_path: str, authority: str, authorization: str, body_length: int | None
+    request: Request,
+    *,
+    base_path: str,
+    authority: str,
+    authorization: str,
+    body_length: int | None,
+    sent_for: str = "",
 ) -> bytes:
-    """The head for the API server; `body_length` None for a request without body."""
+    """The head for the API server; `body_length` None for a request without body. `sent_for` ends the User-Agent."""
     lines = [f"{request.method} {base_path}{request.target} HTTP/1.1", f"Host: {authority}"]
-    lines += [f"{name}: {value}" for name, value in request.headers if name in _PASSED]
+    lines += [f"{name}: {value}" for name, value in request.headers if name in _PASSED and name != _AGENT]
+    agents = [value for name, value in request.headers if name == _AGENT]
+    if agents or sent_for:
+        lines.append(f"{_AGENT}: {' '.join([*agents, sent_for]).rstrip()}")
     if authorization:
         lines.append(f"Authorization: {authorization}")
     if body_length is not None:

@@ -109,6 +109,7 @@ class FakeFence:
         *,
         may_write: Callable[[], bool],
         judge: Callable[[RecordWrite], Awaitable[str]],
+        sent_for: str = "",
     ) -> AsyncIterator[OpenFence]:
         kubeconfig = f"passage {next(self._numbers)}"
         passage = FakePassage(self._clusters[cluster], kubeconfig, may_write=may_write, judge=judge)

@@ -159,6 +159,15 @@ async def test_a_read_passes_with_the_cluster_s_credentials_even_without_the_lea
         assert fence.touched == ()
 
 
+async def test_the_api_server_is_told_whose_requests_they_are(world: World) -> None:
+    async with world.gate().open("default", may_write=lambda: True, judge=world.judge, sent_for="run/7") as fence:
+        client = await connect(fence)
+        await client.ask("GET", "/version")
+        client.writer.close()
+
+    assert "user-agent: run/7\r\n" in world.server.heads[0]
+
+
 async def test_the_kubeconfig_holds_no_credential_of_the_cluster(world: World) -> None:
     async with world.opened() as fence:
         assert "Bearer" not in fence.kubeconfig
