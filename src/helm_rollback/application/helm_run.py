@@ -29,7 +29,8 @@ async def run_helm(
             refusal = await _changed_since(situation, cluster, journal)
         return refusal
 
-    async with ports.fence.open(cluster.name, may_write=lease.holds, judge=judge) as fence:
+    run = f"helm-rollback/{operation.operation_id}/{operation.attempt}"
+    async with ports.fence.open(cluster.name, may_write=lease.holds, judge=judge, sent_for=run) as fence:
         ended = await ports.helm.rollback(
             operation.release_id,
             operation.target_revision,
