@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from types import FrameType
 
 from helm_rollback.application.drain import Drain
 from helm_rollback.application.ids import OperationIds
@@ -51,8 +52,11 @@ async def serve(settings: Settings) -> int:
     Raises StartRefused, with nothing left behind.
     """
     drain = Drain()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, drain.start)
+    with _drained_by_signals(drain):
+        return await _serve(settings, drain)
+
+
+async def _serve(settings: Settings, drain: Drain) -> int:
     async with _ports(settings, drain) as ports, AsyncExitStack() as serving:
         server = Server(ports, max_streams=settings.max_streams, reflect=settings.reflection)
         serving.push_async_callback(server.stop)  # after Helm has ended: until then looking goes on
@@ -65,6 +69,28 @@ async def serve(settings: Settings) -> int:
         await server.drain()
         await watching
     return 0
+
+
+@contextmanager
+def _drained_by_signals(drain: Drain) -> Iterator[None]:
+    """SIGTERM and SIGINT begin the drain, and do nothing else, however often they come and however late.
+
+    The loop's own handlers would go with the loop, and Python's go while it ends: a signal
+    that comes then would end the process as if it had not drained. So they are ignored at last.
+    """
+    loop = asyncio.get_running_loop()
+
+    def begin(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(drain.start)
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        signal.signal(number, begin)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
