@@ -36,7 +36,13 @@ class Execution:
         self._journal = Journal(ports.ledger, lease, claim.operation)
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
         self._last_held = claim.last_held
+        self._claimed_attempt = claim.operation.attempt
         self._conclusion = Conclusion(self._cluster, lease, self._journal)
+
+    @property
+    def begun(self) -> bool:
+        """Whether Helm was, or is just being, started under this claim."""
+        return self._journal.operation.attempt > self._claimed_attempt
 
     async def carry_out(self) -> None:
         """Bring the operation to its end. Raises GaveUp where another worker, or a later one, is to do it."""
@@ -139,6 +145,8 @@ class Execution:
         if checked.failure is not None:
             await self._conclusion.fail(checked.failure)
             return
+        if self._ports.drain.started:
+            raise GaveUp
         if not await self._journal.begin():
             return
         try:

@@ -14,10 +14,14 @@ from datetime import timedelta
 from helm_rollback.application.ports import Ledger
 from helm_rollback.domain.errors import StoreUnavailable
 
+GRACE = timedelta(seconds=1)
+"""For how long after its end a lease is nobody's: what its holder sent at the very last has arrived by then."""
 _NEEDED_TO_START = 0.4
 """The share of the lease that must be left for Helm to be started."""
 _RENEWALS = 3
-"""How often a lease is renewed in its time."""
+"""How often a lease is renewed in its time, where the ledger answers."""
+_LONGEST_PAUSE = 1.0
+"""Seconds, at most, between two tries where it does not."""
 
 
 class Lease:
@@ -43,11 +47,16 @@ class Lease:
 
     async def keep(self, ledger: Ledger) -> None:
         """Renew until cancelled, or until someone else has taken the operation; then the lease just runs out."""
-        pause = self._term.total_seconds() / _RENEWALS
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(self._until_renewal())
             if not await self.renew(ledger):
                 return
+
+    def _until_renewal(self) -> float:
+        """Seconds until the next renewal; a short pause where it is overdue, since the ledger was away."""
+        term = self._term.total_seconds()
+        due = self._deadline - term * (1 - 1 / _RENEWALS)
+        return max(due - self._clock(), min(_LONGEST_PAUSE, term / 10))
 
     async def renew(self, ledger: Ledger) -> bool:
         """Prolong it now; False when someone else has taken the operation. A ledger that is away changes nothing."""

@@ -171,8 +171,11 @@ class LedgerTransaction(LedgerView, Protocol):
     def try_writing(self) -> None:
         """Write something that changes nothing: whether the ledger takes a write shows only so."""
 
-    def claim(self, *, owner: str, lease: timedelta, limit: int) -> list[Claim]:
-        """Take up to `limit` live operations that nobody holds, oldest first, for `lease` from now."""
+    def claim(self, *, owner: str, lease: timedelta, grace: timedelta, limit: int) -> list[Claim]:
+        """Take up to `limit` live operations that nobody holds, oldest first, for `lease` from now.
+
+        A lease that ran out counts as held for `grace` longer; one that was given back does not.
+        """
 
     def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
         """Prolong a claim; False when someone else has taken the operation since."""

@@ -13,13 +13,15 @@ from uuid import uuid4
 from helm_rollback.application.drain import first_of
 from helm_rollback.application.execution import Execution
 from helm_rollback.application.journal import GaveUp, expire
-from helm_rollback.application.lease import Lease
+from helm_rollback.application.lease import GRACE, Lease
 from helm_rollback.application.ports import Claim, Ports
 from helm_rollback.domain.errors import StoreUnavailable
 from helm_rollback.domain.operation import OperationState
 
-_TICK = 1.0
-"""Seconds after which the ledger is looked at though nobody woke the worker."""
+_TICK = 0.5
+"""Seconds after which the ledger is looked at though nobody woke the worker: another's lease may have run out."""
+_EXPIRING_TICK = 1.0
+"""Seconds between two looks for what waited too long."""
 _EXPIRED_AT_ONCE = 500
 
 _log = logging.getLogger(__name__)
@@ -59,7 +61,9 @@ class Worker:
         asked = self._monotonic()
         claims: list[Claim] = []
         with suppress(StoreUnavailable):
-            claims = await self._ports.ledger.write(lambda tx: tx.claim(owner=self._owner, lease=self._term, limit=1))
+            claims = await self._ports.ledger.write(
+                lambda tx: tx.claim(owner=self._owner, lease=self._term, grace=GRACE, limit=1)
+            )
         if not claims:
             self._slots.release()
             return False
@@ -72,43 +76,51 @@ class Worker:
         lease = Lease(claim.operation.operation_id, claim.token, term=self._term, since=since, clock=self._monotonic)
         keeping = asyncio.create_task(lease.keep(self._ports.ledger))
         try:
-            await self._execute(Execution(self._ports, claim, lease), claim)
+            await self._execute(Execution(self._ports, claim, lease), claim, lease)
         finally:
             keeping.cancel()
             self._slots.release()
 
-    async def _execute(self, execution: Execution, claim: Claim) -> None:
+    async def _execute(self, execution: Execution, claim: Claim, lease: Lease) -> None:
         try:
             await self._end_orphan(claim)
             await execution.carry_out()
         except GaveUp:
             _log.info("operation %s is left to its next claim", claim.operation.operation_id)
+            if lease.holds() and not execution.begun:
+                await self._give_back(claim)
         except Exception:
             error_id = uuid4().hex
             _log.exception("operation %s, error %s", claim.operation.operation_id, error_id)
             with suppress(GaveUp):
                 await execution.fail_internally(error_id)
 
+    async def _give_back(self, claim: Claim) -> None:
+        """Let another replica go on at once: no Helm of ours can have a write under way."""
+        with suppress(StoreUnavailable):
+            await self._ports.ledger.write(lambda tx: tx.give_back(claim.operation.operation_id, token=claim.token))
+
     async def _end_orphan(self, claim: Claim) -> None:
-        """End a Helm that an earlier process left running. The fence has shut it out already."""
-        if claim.operation.attempt:
-            operation_id = claim.operation.operation_id
-            process = await self._ports.ledger.read(lambda view: view.helm_process(operation_id))
-            if process is not None:
-                await self._ports.helm.end_orphan(process)
+        """End a Helm that an earlier process left running. The fence has shut it out already, so it may be missed."""
+        if not claim.operation.attempt:
+            return
+        process = None
+        with suppress(StoreUnavailable):
+            process = await self._ports.ledger.read(lambda view: view.helm_process(claim.operation.operation_id))
+        if process is not None:
+            await self._ports.helm.end_orphan(process)
 
     async def _keep_expiring(self) -> None:
         """Beside the claiming, which waits for as long as every Helm is busy."""
-        while not await self._ports.drain.interrupts(_TICK):
+        while not await self._ports.drain.interrupts(_EXPIRING_TICK):
             await self._expire()
 
     async def _expire(self) -> None:
         """End what waited too long for its turn."""
         with suppress(StoreUnavailable):
-            waiting = await self._ports.ledger.read(
-                lambda view: view.operations(state=OperationState.PENDING, limit=_EXPIRED_AT_ONCE)
+            waiting, now = await self._ports.ledger.read(
+                lambda view: (view.operations(state=OperationState.PENDING, limit=_EXPIRED_AT_ONCE), view.now())
             )
-            now = await self._ports.ledger.read(lambda view: view.now())
             for operation in waiting:
                 if now >= operation.expire_time:
                     await self._ports.ledger.write(partial(expire, operation_id=operation.operation_id))

@@ -21,7 +21,7 @@ NO_LEASE: Final = {"lease_owner": None, "lease_expires": None}
 
 _free: Final = (
     select(operation.c.operation_id)
-    .where(text(IS_LIVE), or_(operation.c.lease_expires.is_(None), operation.c.lease_expires <= bindparam("now")))
+    .where(text(IS_LIVE), or_(operation.c.lease_expires.is_(None), operation.c.lease_expires <= bindparam("over")))
     .order_by(operation.c.operation_id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -65,9 +65,11 @@ _process: Final = select(operation.c.helm_host, operation.c.helm_pid, operation.
 )
 
 
-def claim(connection: Connection, *, owner: str, now: datetime, lease: timedelta, limit: int) -> list[Claim]:
+def claim(
+    connection: Connection, *, owner: str, now: datetime, lease: timedelta, grace: timedelta, limit: int
+) -> list[Claim]:
     """Take free operations, oldest first."""
-    taken = connection.execute(_claim, {"now": now, "most": limit, "owner": owner, "until": now + lease})
+    taken = connection.execute(_claim, {"over": now - grace, "most": limit, "owner": owner, "until": now + lease})
     claims = [Claim(operation=to_operation(row), token=row.fence_token, last_held=row.last_held) for row in taken]
     return sorted(claims, key=lambda one: one.operation.operation_id)
 

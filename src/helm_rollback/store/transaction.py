@@ -145,8 +145,8 @@ class Transaction(View):
 
     # --- claims ---
 
-    def claim(self, *, owner: str, lease: timedelta, limit: int) -> list[Claim]:
-        return leases.claim(self._connection, owner=owner, now=self.now(), lease=lease, limit=limit)
+    def claim(self, *, owner: str, lease: timedelta, grace: timedelta, limit: int) -> list[Claim]:
+        return leases.claim(self._connection, owner=owner, now=self.now(), lease=lease, grace=grace, limit=limit)
 
     def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
         return leases.renew(self._connection, operation_id, token=token, until=self.now() + lease)

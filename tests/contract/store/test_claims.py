@@ -14,6 +14,9 @@ from helm_rollback.domain.operation import OperationState
 from helm_rollback.domain.release import ReleaseId
 
 LEASE = timedelta(seconds=30)
+GRACE = timedelta(seconds=2)
+OVER = LEASE + GRACE
+"""After that a lease which nobody renewed is another's."""
 SECOND = timedelta(seconds=1)
 
 
@@ -33,7 +36,7 @@ async def accept(ledger: Ledger, *numbers: int) -> None:
 
 
 async def claim(ledger: Ledger, owner: str = "worker", limit: int = 10) -> list[Claim]:
-    return await ledger.write(lambda tx: tx.claim(owner=owner, lease=LEASE, limit=limit))
+    return await ledger.write(lambda tx: tx.claim(owner=owner, lease=LEASE, grace=GRACE, limit=limit))
 
 
 def numbers(claims: list[Claim]) -> list[int]:
@@ -73,11 +76,12 @@ async def test_a_claimed_operation_is_nobody_elses(ledger: Ledger) -> None:
     assert sorted(number for claims in taken for number in numbers(claims)) == list(range(1, 21))
 
 
-async def test_a_lease_runs_out_at_its_end_and_not_before(ledger: Ledger, clock: Clock) -> None:
+async def test_a_lease_is_another_s_after_its_grace_and_not_before(ledger: Ledger, clock: Clock) -> None:
+    """What its holder sent while it held is given that time to arrive."""
     await accept(ledger, 1)
     await claim(ledger)
 
-    clock.move(LEASE - timedelta(microseconds=1))
+    clock.move(OVER - timedelta(microseconds=1))
     assert await claim(ledger, "other") == []
 
     clock.move(timedelta(microseconds=1))
@@ -90,7 +94,7 @@ async def test_a_running_operation_is_claimed_when_its_lease_ran_out(ledger: Led
     await claim(ledger)
     running = an_operation(1, release_number(1), state=OperationState.RUNNING, attempt=1)
     await ledger.write(lambda tx: tx.update_operation(running))
-    clock.move(LEASE)
+    clock.move(OVER)
 
     assert [taken.operation for taken in await claim(ledger, "other")] == [running]
 
@@ -101,7 +105,7 @@ async def test_a_renewed_lease_counts_from_the_renewal(ledger: Ledger, clock: Cl
     clock.move(LEASE - SECOND)
     assert await renew(ledger, 1, token=1)
 
-    clock.move(LEASE - SECOND)
+    clock.move(OVER - SECOND)
     assert await claim(ledger, "other") == []
 
     clock.move(SECOND)
@@ -119,10 +123,33 @@ async def test_a_lease_that_ran_out_untaken_can_be_renewed(ledger: Ledger, clock
     assert await claim(ledger, "other") == []
 
 
+async def test_a_claim_that_was_given_back_is_another_s_at_once(ledger: Ledger) -> None:
+    """Whoever gives it back has nothing under way."""
+    await accept(ledger, 1)
+    await claim(ledger)
+
+    await ledger.write(lambda tx: tx.give_back(operation_id(1), token=1))
+
+    [taken] = await claim(ledger, "other")
+    assert (taken.token, taken.last_held) == (2, NOON + LEASE)
+
+
+async def test_who_was_overtaken_gives_nothing_back(ledger: Ledger, clock: Clock) -> None:
+    await accept(ledger, 1)
+    await claim(ledger)
+    clock.move(OVER)
+    await claim(ledger, "other")
+
+    await ledger.write(lambda tx: tx.give_back(operation_id(1), token=1))
+
+    assert await holds(ledger, 1, token=2)
+    assert await claim(ledger, "third") == []
+
+
 async def test_who_was_overtaken_holds_nothing_and_renews_nothing(ledger: Ledger, clock: Clock) -> None:
     await accept(ledger, 1)
     await claim(ledger)
-    clock.move(LEASE)
+    clock.move(OVER)
     await claim(ledger, "other")
 
     assert [await holds(ledger, 1, token=1), await renew(ledger, 1, token=1)] == [False, False]
@@ -164,7 +191,7 @@ async def test_an_undone_claim_was_never_made(ledger: Ledger) -> None:
     await accept(ledger, 1)
 
     def undone(tx: LedgerTransaction) -> None:
-        assert tx.claim(owner="worker", lease=LEASE, limit=1)
+        assert tx.claim(owner="worker", lease=LEASE, grace=GRACE, limit=1)
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
