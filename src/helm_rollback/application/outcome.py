@@ -41,10 +41,12 @@ class Run:
 
     @property
     def message(self) -> str:
-        """Helm's own error line."""
+        """Helm's own error line; of one that hung, that it did."""
         found = _ERROR_LINE.search(self._told)
-        text = found[1].strip() if found else self.output.strip()
-        return text[:_MESSAGE_MAX] or f"helm ended with {self.exit.returncode} and said nothing"
+        text = (found[1].strip() if found else self.output.strip())[:_MESSAGE_MAX]
+        if self.exit.timed_out:
+            return f"helm did not end in time and was killed; its last words: {text or 'none'}"
+        return text or f"helm ended with {self.exit.returncode} and said nothing"
 
     @property
     def _told(self) -> str:
