@@ -9,7 +9,7 @@ from helm_rollback.application.journal import GaveUp, Journal
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Cluster, LedgerTransaction, RecordConflict
 from helm_rollback.application.situation import Situation
-from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.domain.errors import ClusterPermissionDenied
 from helm_rollback.domain.operation import Applied, Failure, FailureReason
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
@@ -57,7 +57,10 @@ class Conclusion:
         )
 
     async def set_failed(self, own: Revision, situation: Situation) -> str:
-        """Take our record out of pending, so that the next upgrade is not refused; why not, where it can not be."""
+        """Take our record out of pending, so that the next upgrade is not refused; why not, where it may not be.
+
+        Raises ClusterUnreachable: then it is not known, and to be tried again.
+        """
         ref = situation.ref_of(own)
         stored = await self._cluster.read_record(ref) if ref is not None else None
         if stored is None or stored.record is None or not stored.ref.status.is_pending:
@@ -66,7 +69,7 @@ class Conclusion:
             raise GaveUp
         try:
             written = await self._cluster.set_failed(stored, description=stored.record.description)
-        except (RecordConflict, ClusterPermissionDenied, ClusterUnreachable) as problem:
+        except (RecordConflict, ClusterPermissionDenied) as problem:
             return f" (its record stays {stored.ref.status.helm_word}: {problem})"
         await self._journal.durably(lambda tx: observation.apply_watched(tx, own.release_id, written))
         return ""

@@ -51,10 +51,7 @@ class Execution:
             if found is None:
                 continue
             situation, answers = found
-            try:
-                await self._take(next_step(situation.evidence), situation, answers)
-            except StoreUnavailable as problem:  # before anything was begun: what is begun is written patiently
-                await self._journal.pause(problem)
+            await self._asked(self._take(next_step(situation.evidence), situation, answers))
 
     async def fail_internally(self, error_id: str) -> None:
         """End the operation after an error of this service's own."""
@@ -72,7 +69,7 @@ class Execution:
         return await asyncio.gather(self._look(), preflight.ask(self._cluster, self._journal.operation))
 
     async def _asked(self, question: Coroutine[object, object, T]) -> T | None:
-        """The answer; None where cluster or ledger were to be waited for, or the operation ended over it."""
+        """The answer; None where cluster or ledger are to be waited for and asked again, or the operation ended."""
         try:
             return await question
         except StoreUnavailable as problem:
@@ -82,7 +79,7 @@ class Execution:
         except ClusterPermissionDenied as problem:
             if self._journal.operation.attempt:
                 await self._conclusion.fail_for(
-                    FailureReason.OUTCOME_UNKNOWN, f"Helm's records can not be read: {problem}"
+                    FailureReason.OUTCOME_UNKNOWN, f"Helm's records can not be read, or put right: {problem}"
                 )
             else:
                 await self._conclusion.fail_for(FailureReason.CLUSTER_PERMISSION_DENIED, str(problem))
@@ -195,9 +192,8 @@ class Execution:
         if deployed is not None:
             await self._conclusion.succeed(deployed)
             return
-        situation = None
-        while situation is None:
-            situation = await self._asked(self._look())
-            if self._journal.operation.state.is_terminal:
-                return
-        await self._conclusion.of_run(run, situation)
+        while not self._journal.operation.state.is_terminal:
+            await self._asked(self._conclude_from_records(run))
+
+    async def _conclude_from_records(self, run: outcome.Run) -> None:
+        await self._conclusion.of_run(run, await self._look())

@@ -5,7 +5,7 @@ An error's text is made here of what was asked and the status code, never of an
 answer's body: that may hold a Secret.
 
     nothing listens, no answer in time, 429, 5xx, no JSON    ClusterUnreachable
-    401, 403                                                 ClusterPermissionDenied
+    401, 403, 422 (what an admission policy answers)         ClusterPermissionDenied
     409                                                      RecordConflict
     410                                                      WatchExpired
 """
@@ -42,6 +42,11 @@ DEADLINE_SECONDS = 10.0
 # may be open: forty looks at once wait for a free one faster than they open their own.
 _LIMITS = httpx2.Limits(max_connections=12, max_keepalive_connections=12, keepalive_expiry=75)
 _DROPPED = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+_DENIALS = {
+    401: "does not know this service's credentials",
+    403: "does not allow it",
+    422: "does not take what it writes; an admission policy may forbid it",
+}
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
@@ -185,10 +190,10 @@ class Connection:
         """Raise what this status code of an answer means; nothing for a success."""
         if 200 <= code < 300:
             return
-        if code in (401, 403):
-            known = "does not know this service's credentials" if code == 401 else "does not allow it"
+        if code in _DENIALS:
             raise ClusterPermissionDenied(
-                release_id or ReleaseId(self.cluster, "*", "*"), f"it must be able to {needs}, the API server {known}"
+                release_id or ReleaseId(self.cluster, "*", "*"),
+                f"it must be able to {needs}, the API server {_DENIALS[code]}",
             )
         if code == 409:
             raise RecordConflict(f"the record is no longer what it was: {needs}")

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from helm_rollback.application.ports import RecordWrite, TouchedObject
+from helm_rollback.domain.errors import ClusterUnreachable
 from helm_rollback.fence.link import Link
 from helm_rollback.fence.record_write import Unreadable, record_write
-from helm_rollback.fence.refusals import RECORD_UNREADABLE, RECORDS_AT_ONCE, record_refused
+from helm_rollback.fence.refusals import RECORD_UNREADABLE, RECORDS_AT_ONCE, UNREACHABLE, record_refused
 from helm_rollback.fence.request import Request
 from helm_rollback.fence.upstream import Upstream
 
@@ -67,6 +68,8 @@ class Passage:
             return found.write, RECORDS_AT_ONCE if found.several else RECORD_UNREADABLE
         try:
             why = await self._judge(found)
+        except ClusterUnreachable:
+            return None, UNREACHABLE  # not refused for what it is
         except Exception:
             _log.exception("a release record could not be judged", extra={"secret_name": found.secret_name})
             why = "it could not be judged"

@@ -23,7 +23,7 @@ async def ask(answer: Answer, method: str = "GET", *, deadline: float = 10.0) ->
     return await asked.request(method, "/api/v1/secrets", needs="list secrets in namespace prod", release_id=SHOP)
 
 
-@pytest.mark.parametrize("code", [302, 400, 404, 422, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("code", [302, 400, 404, 429, 500, 502, 503, 504])
 async def test_an_answer_that_is_none_makes_the_cluster_unreachable(code: int) -> None:
     with pytest.raises(ClusterUnreachable) as error:
         await ask(answering(code, {"message": "canary-secret"}))
@@ -33,7 +33,7 @@ async def test_an_answer_that_is_none_makes_the_cluster_unreachable(code: int) -
     assert "canary" not in str(error.value)
 
 
-@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("code", [401, 403, 422])
 async def test_a_denial_names_the_missing_right_and_quotes_nothing(code: int) -> None:
     with pytest.raises(ClusterPermissionDenied, match="list secrets in namespace prod") as error:
         await ask(answering(code, {"message": "canary-secret"}))
