@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from contract.executor.records import Records
-from contract.executor.stage import Play
+from contract.executor.stage import HELM_3, HELM_4, Play
 from contract.executor.suite import Executor, ExecutorWithWorkloads
 from local_cluster import LocalCluster
 from support.charts import config_map, deployment, job, write_chart
 from support.cluster import BIN_DIR
-from support.helm import Helm
+from support.helm import CURRENT, OLDER, Helm
 
 from helm_rollback.application.ports import HelmProcess
 from helm_rollback.bootstrap import upstream_of
@@ -43,6 +43,7 @@ class RealStage:
 
     def __init__(self, cluster: KubernetesCluster, command: HelmCommand, by_hand: Helm, folder: Path) -> None:
         self.release_id = ReleaseId("default", by_hand.namespace, "shop")
+        self.ways = HELM_3 if by_hand.program.name == "helm3" else HELM_4
         self.cluster = cluster
         self.fence = FenceGate({"default": upstream_of(cluster)})
         self.helm = command
@@ -70,26 +71,34 @@ class RealStage:
         await asyncio.to_thread(self._by_hand.run, command, "shop", chart, check=check)
 
 
+@pytest.fixture(params=[CURRENT, *OLDER])
+def program(request: pytest.FixtureRequest) -> Path:
+    """Each Helm that the service works with."""
+    return BIN_DIR / str(request.param)
+
+
 async def staged(cluster: LocalCluster, by_hand: Helm, folder: Path) -> AsyncIterator[RealStage]:
     connected = connect("default", kubeconfig=str(cluster.kubeconfig))
-    command = HelmCommand(await find_helm(str(BIN_DIR / "helm")))
+    command = HelmCommand(await find_helm(str(by_hand.program)))
     yield RealStage(connected, command, by_hand, folder)
     await connected.close()
 
 
 class TestRealExecutor(Executor):
     @pytest.fixture
-    async def stage(self, local_cluster: LocalCluster, helm: Helm, tmp_path: Path) -> AsyncIterator[RealStage]:
-        async for stage in staged(local_cluster, helm, tmp_path):
+    async def stage(
+        self, local_cluster: LocalCluster, helm: Helm, program: Path, tmp_path: Path
+    ) -> AsyncIterator[RealStage]:
+        async for stage in staged(local_cluster, helm.of(program), tmp_path):
             yield stage
 
 
 class TestRealExecutorWithWorkloads(ExecutorWithWorkloads):
     @pytest.fixture
     async def stage(
-        self, workload_cluster: LocalCluster, workload_helm: Helm, tmp_path: Path
+        self, workload_cluster: LocalCluster, workload_helm: Helm, program: Path, tmp_path: Path
     ) -> AsyncIterator[RealStage]:
-        async for stage in staged(workload_cluster, workload_helm, tmp_path):
+        async for stage in staged(workload_cluster, workload_helm.of(program), tmp_path):
             yield stage
 
 

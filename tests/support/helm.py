@@ -6,6 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+CURRENT = "helm"
+"""The Helm of tests, as a rule: it stamps the records of its rollbacks."""
+OLDER = ("helm4.2", "helm3")
+"""Those that do not, and that the service works with all the same."""
+
 
 @dataclass(frozen=True)
 class Helm:
@@ -65,6 +70,10 @@ class Helm:
         """`helm get WHAT`: values, manifest, hooks, notes, metadata or all."""
         flags = [] if revision is None else ["--revision", str(revision)]
         return self.run("get", what, release, *flags).stdout
+
+    def of(self, program: Path) -> "Helm":
+        """The same with another program."""
+        return replace(self, program=program)
 
     def in_namespace(self, namespace: str) -> "Helm":
         """The same Helm in another namespace."""

@@ -54,10 +54,36 @@ class Play(Enum):
     PRE_HOOK_HANGS = auto()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """What differs between Helm's majors. In what it prints, `{}` is the release's one object."""
+
+    apply_failed: str
+    wait_failed: str
+    hook_failed: str
+    hook_written: str
+    """Where the path ends to which it writes the hook `shop-job`."""
+
+
+HELM_4 = Ways(
+    apply_failed="Error: server-side apply failed for object {} /v1, Kind=ConfigMap: ConfigMap",
+    wait_failed="Error: release shop failed: resource Deployment/{} not ready.",
+    hook_failed="Error: resource Job/{}-job not ready. status: Failed, message: Job Failed. failed: 1/1\n",
+    hook_written="shop-job",
+)
+HELM_3 = Ways(
+    apply_failed='Error: cannot patch "shop" with kind ConfigMap: ConfigMap',
+    wait_failed="Error: release shop failed: context deadline exceeded\n",
+    hook_failed="Error: 1 error occurred:\n\t* job shop-job failed: BackoffLimitExceeded",
+    hook_written="jobs",
+)
+
+
 class Stage(Protocol):
     """One release, and the three ports through which the service works on it."""
 
     release_id: ReleaseId
+    ways: Ways
 
     @property
     def cluster(self) -> Cluster: ...
@@ -105,6 +131,11 @@ class Performance:
     def objects(self) -> list[TouchedObject]:
         """What was written besides records."""
         return [written for written in self.touched if "/secrets" not in written.path]
+
+
+def created(stage: Stage) -> tuple[str, int]:
+    """Text and target in the record that the stage's Helm creates for a rollback to 1. Older ones tell no target."""
+    return (STAMP, 1) if stage.helm.writes_stamp else ("Rollback to 1", 0)
 
 
 async def allow(_: RecordWrite) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from contract.executor.stage import STAMP, Audience, Play, Stage, allow, perform
+from contract.executor.stage import Audience, Play, Stage, allow, created, perform
 
 from helm_rollback.application.ports import HelmProcess, RecordWrite, WatchKind
 from helm_rollback.domain import evidence
@@ -25,7 +25,6 @@ PENDING, SUPERSEDED, DEPLOYED, FAILED = (
     Status.DEPLOYED,
     Status.FAILED,
 )
-HOOK_FAILED = "Error: resource Job/{}-job not ready. status: Failed, message: Job Failed. failed: 1/1\n"
 SOON = HelmOptions(timeout=timedelta(seconds=2))
 
 
@@ -48,7 +47,7 @@ class Executor:
         seen = await perform(stage)
 
         first, second, third = seen.record(1), seen.record(2), seen.record(3)
-        assert (third.description, third.rollback_target) == (STAMP, 1)
+        assert (third.description, third.rollback_target) == created(stage)
         assert (third.manifest_digest, third.values_digest) == (first.manifest_digest, first.values_digest)
         assert third.chart_version == first.chart_version != second.chart_version
         assert third.first_deployed == second.first_deployed == first.first_deployed
@@ -96,11 +95,10 @@ class Executor:
         assert seen.statuses == {1: SUPERSEDED, 2: SUPERSEDED, 3: FAILED}
         assert seen.record(3).description.startswith('Rollback "shop" failed: ')
         assert stage.helm.reason_of(seen.record(3).description) is FailureReason.OBJECT_REJECTED
-        assert seen.record(3).rollback_target == 1
+        assert seen.record(3).rollback_target == created(stage)[1]
         assert evidence.apply_completed(seen.record(3)) is False
         assert seen.objects == []
-        error = f"Error: server-side apply failed for object {place(stage)} /v1, Kind=ConfigMap: ConfigMap"
-        assert error in seen.exit.output
+        assert stage.ways.apply_failed.format(place(stage)) in seen.exit.output
         assert "data: Forbidden: field is immutable when `immutable` is set" in seen.exit.output
 
     async def test_a_failed_apply_supersedes_even_a_failed_base(self, stage: Stage) -> None:
@@ -210,7 +208,7 @@ class Executor:
         assert (seen.exit.returncode, seen.exit.reason) == (-9, FailureReason.INTERRUPTED)
         assert seen.story == [(ADDED, 3, PENDING)]
         assert seen.statuses == {1: SUPERSEDED, 2: DEPLOYED, 3: PENDING}
-        assert (seen.record(3).description, seen.record(3).rollback_target) == (STAMP, 1)
+        assert (seen.record(3).description, seen.record(3).rollback_target) == created(stage)
         assert [one.path.rpartition("/")[2] for one in seen.objects] == ["shop"]
 
 
@@ -223,12 +221,12 @@ class ExecutorWithWorkloads:
         seen = await perform(stage, options=SOON)
 
         assert (seen.exit.returncode, seen.exit.reason) == (1, FailureReason.WAIT_TIMED_OUT)
-        assert seen.exit.output.startswith(f"Error: release shop failed: resource Deployment/{place(stage)} not ready.")
-        assert seen.exit.output.endswith("\ncontext deadline exceeded\n")
+        assert seen.exit.output.startswith(stage.ways.wait_failed.format(place(stage)))
+        assert seen.exit.output.endswith("context deadline exceeded\n")
         assert seen.story == [(ADDED, 3, PENDING), (MODIFIED, 3, FAILED)]
         assert seen.statuses == {1: SUPERSEDED, 2: DEPLOYED, 3: FAILED}
         assert seen.record(3).description.startswith('Release "shop" failed: ')
-        assert seen.record(3).rollback_target == 1
+        assert seen.record(3).rollback_target == created(stage)[1]
         assert evidence.apply_completed(seen.record(3)) is True
 
     async def test_a_pre_rollback_hook_that_fails_leaves_it_pending_and_nothing_applied(self, stage: Stage) -> None:
@@ -239,10 +237,10 @@ class ExecutorWithWorkloads:
         assert (seen.exit.returncode, seen.exit.reason) == (1, FailureReason.HOOK_FAILED)
         assert seen.story == [(ADDED, 3, PENDING)]
         assert seen.statuses == {1: SUPERSEDED, 2: DEPLOYED, 3: PENDING}
-        assert (seen.record(3).description, seen.record(3).rollback_target) == (STAMP, 1)
+        assert (seen.record(3).description, seen.record(3).rollback_target) == created(stage)
         assert evidence.apply_completed(seen.record(3)) is False
-        assert seen.exit.output == HOOK_FAILED.format(place(stage))
-        assert [one.path.rpartition("/")[2] for one in seen.objects] == ["shop-job"]
+        assert seen.exit.output.startswith(stage.ways.hook_failed.format(place(stage)))
+        assert [one.path.rpartition("/")[2] for one in seen.objects] == [stage.ways.hook_written]
 
     async def test_a_post_rollback_hook_that_fails_leaves_it_pending_though_applied(self, stage: Stage) -> None:
         await stage.prepare(Play.POST_HOOK_FAILS)
@@ -252,10 +250,10 @@ class ExecutorWithWorkloads:
         assert (seen.exit.returncode, seen.exit.reason) == (1, FailureReason.HOOK_FAILED)
         assert seen.story == [(ADDED, 3, PENDING)]
         assert seen.statuses == {1: SUPERSEDED, 2: DEPLOYED, 3: PENDING}
-        assert seen.record(3).description == STAMP
+        assert seen.record(3).description == created(stage)[0]
         assert evidence.apply_completed(seen.record(3)) is True
-        assert seen.exit.output == HOOK_FAILED.format(place(stage))
-        assert [one.path.rpartition("/")[2] for one in seen.objects] == ["shop", "shop-job"]
+        assert seen.exit.output.startswith(stage.ways.hook_failed.format(place(stage)))
+        assert [one.path.rpartition("/")[2] for one in seen.objects] == ["shop", stage.ways.hook_written]
 
     async def test_hooks_can_be_left_out(self, stage: Stage) -> None:
         await stage.prepare(Play.PRE_HOOK_FAILS)
@@ -282,7 +280,7 @@ class ExecutorWithWorkloads:
 
         assert (seen.exit.returncode, seen.exit.reason) == (-9, FailureReason.INTERRUPTED)
         assert seen.statuses == {1: SUPERSEDED, 2: DEPLOYED, 3: PENDING}
-        assert seen.record(3).description == STAMP
+        assert seen.record(3).description == created(stage)[0]
 
 
 def place(stage: Stage) -> str:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from contract.executor.records import Records
-from contract.executor.stage import Play
+from contract.executor.stage import HELM_4, Play
 from contract.executor.suite import Executor, ExecutorWithWorkloads
 from support.fakes import (
     Chart,
@@ -42,11 +42,12 @@ _HOOKS = {
 class FakeStage:
     """The fakes, told to end as the play demands."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, writes_stamp: bool) -> None:
         self.release_id = ReleaseId("default", "prod", "shop")
+        self.ways = HELM_4
         self.cluster = FakeCluster()
         self.fence = FakeFence({"default": self.cluster})
-        self.helm = FakeHelm(self.fence)
+        self.helm = FakeHelm(self.fence, writes_stamp=writes_stamp)
         self._by_hand = ForeignHelm(self.cluster)
 
     async def prepare(self, play: Play) -> None:
@@ -67,18 +68,37 @@ class FakeStage:
         await asyncio.sleep(0)
 
 
-@pytest.fixture
-def stage() -> FakeStage:
-    return FakeStage()
+class Staged:
+    """The stage for the fake of a Helm that stamps its records."""
+
+    @pytest.fixture
+    def stage(self) -> FakeStage:
+        return FakeStage(writes_stamp=True)
 
 
-class TestFakeExecutor(Executor):
+class StagedWithoutStamp:
+    """The stage for the fake of an older one."""
+
+    @pytest.fixture
+    def stage(self) -> FakeStage:
+        return FakeStage(writes_stamp=False)
+
+
+class TestFakeExecutor(Staged, Executor):
     pass
 
 
-class TestFakeExecutorWithWorkloads(ExecutorWithWorkloads):
+class TestFakeExecutorWithWorkloads(Staged, ExecutorWithWorkloads):
     pass
 
 
-class TestFakeRecords(Records):
+class TestFakeRecords(Staged, Records):
+    pass
+
+
+class TestOlderFakeExecutor(StagedWithoutStamp, Executor):
+    pass
+
+
+class TestOlderFakeExecutorWithWorkloads(StagedWithoutStamp, ExecutorWithWorkloads):
     pass

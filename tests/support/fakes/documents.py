@@ -93,6 +93,13 @@ def rollback_document(current: Document, target: Document, *, description: str, 
     return with_info(document, "pending-rollback", description or f"Rollback to {target['version']}")
 
 
+def older_rollback_document(current: Document, target: Document, *, now: datetime) -> Document:
+    """The same of a Helm before 4.3: no description of the caller's, and the target is told only in Helm's own."""
+    document = rollback_document(current, target, description="", now=now)
+    del document["info"]["rollback_revision"]
+    return document
+
+
 def with_info(document: Document, status: str, description: str | None = None, **info: Any) -> Document:
     """The document with another status; description None keeps the one it has."""
     changed = deepcopy(document)

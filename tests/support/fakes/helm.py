@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from support.fakes.cluster import AlreadyStored
-from support.fakes.documents import POST_ROLLBACK, PRE_ROLLBACK, Document, rollback_document, rollback_hooks, with_info
+from support.fakes.documents import (
+    POST_ROLLBACK,
+    PRE_ROLLBACK,
+    Document,
+    older_rollback_document,
+    rollback_document,
+    rollback_hooks,
+    with_info,
+)
 from support.fakes.fence import FakeFence, FakePassage, NotPassed
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
@@ -250,8 +258,11 @@ class _Run:
         if self._script.end is RunEnd.REFUSED_AT_ONCE:
             raise _Failed(self._script.cause(self._asked.release_id))
         current = stored[max(stored)]
-        description = self._asked.description if self._stamped else ""
-        return current, rollback_document(current, stored[target], description=description, now=cluster.now())
+        if self._stamped:
+            return current, rollback_document(
+                current, stored[target], description=self._asked.description, now=cluster.now()
+            )
+        return current, older_rollback_document(current, stored[target], now=cluster.now())
 
     async def _hooks(self, document: Document, event: str, *, fails: bool) -> None:
         hooks = [] if self._asked.options.disable_hooks else rollback_hooks(document, event)
