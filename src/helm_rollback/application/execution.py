@@ -116,10 +116,7 @@ class Execution:
             case Step.FAILED if own is not None:
                 await self._conclusion.fail(outcome.failure_reconstructed(own, self._ports.helm), result=own)
             case Step.SET_FAILED if own is not None:
-                await self._conclusion.set_failed(own, situation)
-                await self._conclusion.interrupt(
-                    "a rollback hook may have run, so it was not started again", result=own
-                )
+                await self._give_up(own, situation, "a rollback hook may have run, so it was not started again")
             case Step.INTERRUPTED:
                 await self._conclusion.interrupt(
                     "others have changed the release since, so it was not started again", result=own
@@ -169,10 +166,8 @@ class Execution:
         objects of the revision before behind.
         """
         if await self._is_spent():
-            await self._conclusion.set_failed(own, situation)
-            await self._conclusion.interrupt(
-                "it was interrupted too often, or too long ago, to be started again", result=own
-            )
+            why = "it was interrupted too often, or too long ago, to be started again"
+            await self._give_up(own, situation, why)
             return
         ref = situation.ref_of(own)
         if ref is None or not self._lease.holds():
@@ -181,9 +176,18 @@ class Execution:
             await self._cluster.delete_record(ref)
         except RecordConflict:
             return  # it changed since the look
+        except ClusterPermissionDenied as problem:
+            why = f"it was not started again, since its record can not be removed before: {problem}"
+            await self._give_up(own, situation, why)
+            return
         await self._journal.durably(
             lambda tx: observation.apply_removal(tx, own.release_id, revision=own.revision, uid=ref.uid)
         )
+
+    async def _give_up(self, own: Revision, situation: Situation, why: str) -> None:
+        """End an interrupted operation whose record is pending, and take the record out of that."""
+        problem = await self._conclusion.set_failed(own, situation)
+        await self._conclusion.interrupt(f"{why}{problem}", result=own)
 
     async def _conclude(self, run: outcome.Run) -> None:
         """Read what Helm stored, and end the operation accordingly."""
