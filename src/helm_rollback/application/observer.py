@@ -87,13 +87,14 @@ class Observer:
 
     async def _list(self) -> int:
         """Bring the whole ledger up to what the cluster stores, and the position with it."""
+        known = await self._known_releases()
         listing = await self._cluster.list_all()
         by_release: dict[ReleaseId, list[RecordRef]] = defaultdict(list)
         for ref in listing.refs:
             release_id = self._release_of(ref)
             if release_id is not None:
                 by_release[release_id].append(ref)
-        for release_id in await self._known_releases():
+        for release_id in known:
             by_release.setdefault(release_id, [])
         gate = asyncio.Semaphore(_RELEASES_AT_ONCE)
 
@@ -101,7 +102,8 @@ class Observer:
             async with gate:
                 try:
                     own = Listing(refs, listing.resource_version)
-                    await apply_listed(self._ledger, self._cluster, release_id, own)
+                    since = known.get(release_id, 0)
+                    await apply_listed(self._ledger, self._cluster, release_id, own, since=since)
                 except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable):
                     raise
                 except Exception:
@@ -111,13 +113,16 @@ class Observer:
         await self._ledger.write(lambda tx: self._save_position(tx, listing.resource_version))
         return listing.resource_version
 
-    async def _known_releases(self) -> list[ReleaseId]:
-        known: list[ReleaseId] = []
+    async def _known_releases(self) -> dict[ReleaseId, int]:
+        """The last sequence of each."""
+        known: dict[ReleaseId, int] = {}
+        after = ""
         while True:
-            page = await self._ledger.read(partial(self._page_of_releases, after=str(known[-1]) if known else ""))
-            known += [release.release_id for release in page]
+            page = await self._ledger.read(partial(self._page_of_releases, after=after))
+            known |= {release.release_id: release.last_sequence for release in page}
             if len(page) < _PAGE:
                 return known
+            after = str(page[-1].release_id)
 
     def _page_of_releases(self, view: LedgerView, *, after: str) -> list[Release]:
         return view.releases(cluster=self._cluster.name, after=after, limit=_PAGE)

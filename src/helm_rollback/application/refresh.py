@@ -56,28 +56,49 @@ async def refresh(ports: Ports, release_id: ReleaseId) -> None:
 
 async def catch_up(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, listing: Listing) -> None:
     """Return once the ledger has seen at least these versions of the release's records, and their absence."""
-    if await _observer_was_there(ledger, release_id, listing):
-        return
-    await apply_listed(ledger, cluster, release_id, listing)
+    if not await _observer_was_there(ledger, release_id, listing):
+        await _list_and_apply(ledger, cluster, release_id)
 
 
-async def apply_listed(ledger: Ledger, cluster: Cluster, release_id: ReleaseId, listing: Listing) -> None:
-    """Read what the ledger lacks of a listed release, and apply it. An unknown release is adopted."""
+async def _list_and_apply(ledger: Ledger, cluster: Cluster, release_id: ReleaseId) -> None:
+    since = await ledger.read(lambda view: _last_sequence(view, release_id))
+    await apply_listed(ledger, cluster, release_id, await cluster.list_release(release_id), since=since)
+
+
+async def apply_listed(
+    ledger: Ledger, cluster: Cluster, release_id: ReleaseId, listing: Listing, *, since: int
+) -> None:
+    """Read what the ledger lacks of a listed release, and apply it. An unknown release is adopted.
+
+    `since`: the release's last sequence in the ledger before the list was asked for; 0 for
+    an unknown one. Where others have told more since, the list may be older than what they
+    told: a process that was paused here must not bring back what they saw go. Then it is
+    listed anew.
+    """
     lag = await ledger.read(lambda view: lag_behind(view, release_id, listing))
+    if not lag:
+        return
     records = await read_records(cluster, lag.newer)
 
-    def body(tx: LedgerTransaction) -> None:
+    def body(tx: LedgerTransaction) -> bool:
+        tx.lock_release(release_id)
+        if _last_sequence(tx, release_id) != since:
+            return False
         for revision, uid in lag.gone:
             observation.apply_removal(tx, release_id, revision=revision, uid=uid)
-        if not records:
-            return
-        if tx.release(release_id) is None:
+        if records and not since:
             observation.adopt(tx, release_id, records)
-        else:
+        elif records:
             observation.apply_found(tx, release_id, records)
+        return True
 
-    if records or lag.gone:
-        await ledger.write(body)
+    if not await ledger.write(body):
+        await _list_and_apply(ledger, cluster, release_id)
+
+
+def _last_sequence(view: LedgerView, release_id: ReleaseId) -> int:
+    release = view.release(release_id)
+    return release.last_sequence if release is not None else 0
 
 
 async def read_records(cluster: Cluster, refs: Sequence[RecordRef]) -> list[StoredRecord]:
