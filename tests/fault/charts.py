@@ -1,0 +1,38 @@
+"""The releases of a round: small charts of ConfigMaps, whose every revision has other objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fault.plan import REVISIONS, Kind
+from support.charts import config_map, write_chart
+from support.helm import Helm
+
+_REJECTED = config_map(name="No_Name", a="1")
+"""The API server refuses it: what has it fails while it is applied."""
+
+
+def write_round_chart(folder: Path, release: str, kind: Kind, revision: int) -> Path:
+    """The chart of one revision; objects bear the release's name, before a dash.
+
+    All revisions have `all`; `odd` and `even` come and go; each has an object of its own number.
+    """
+    words = {"all": "all", "parity": "even" if revision % 2 == 0 else "odd", "own": f"only-{revision}"}
+    templates = {
+        f"{file}.yaml": config_map(f"{release}-{word}", revision=str(revision)) for file, word in words.items()
+    }
+    if kind is Kind.BROKEN and revision == REVISIONS:
+        templates = {"all.yaml": templates["all.yaml"], "rejected.yaml": _REJECTED}
+    if kind is Kind.HOOKED and revision == 1:
+        hook = config_map(f"{release}-hook", a="1")
+        templates["hook.yaml"] = hook.replace("\ndata:", "\n  annotations: {helm.sh/hook: pre-rollback}\ndata:")
+    return write_chart(folder / release / str(revision), version=f"{revision}.0.0", templates=templates)
+
+
+def make_release(helm: Helm, folder: Path, release: str, kind: Kind) -> None:
+    """Install it and upgrade it to its newest revision."""
+    helm.install(release, write_round_chart(folder, release, kind, 1))
+    for revision in range(2, REVISIONS + 1):
+        fails = kind is Kind.BROKEN and revision == REVISIONS
+        done = helm.upgrade(release, write_round_chart(folder, release, kind, revision), check=not fails)
+        assert bool(done.returncode) == fails, done.stderr

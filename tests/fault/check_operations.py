@@ -1,0 +1,130 @@
+"""Operations: every one that was acknowledged exists, has ended, and ended as the cluster shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fault.audit import Write
+from fault.evidence import Evidence
+from fault.ledger_reader import Row
+from fault.live import objects_of
+
+_NOTHING_RUN = {"EXTERNAL_CHANGE", "EXPIRED", "KIND_NOT_SERVED", "RECORD_MISMATCH"}
+_NEVER_REFUSED_WITH = {"INTERNAL", "REQUEST_ID_REUSED", "INVALID_FIELD", "UNAUTHENTICATED", "PERMISSION_DENIED"}
+
+
+def check_operations(evidence: Evidence) -> Iterator[str]:
+    """By what the clients were told, the audit log, and the live objects."""
+    yield from _check_acknowledged(evidence)
+    for operation in evidence.ledger.operation:
+        name = f"operation {operation['operation_id']} ({operation['release_id']})"
+        for problem in _check_end(evidence, operation):
+            yield f"{name}: {problem}"
+
+
+def _check_acknowledged(evidence: Evidence) -> Iterator[str]:
+    by_id = {row["operation_id"]: row for row in evidence.ledger.operation}
+    for told in evidence.answers.acknowledged:
+        row = by_id.get(told.operation_id)
+        if row is None:
+            yield f"operation {told.operation_id} was acknowledged and does not exist"
+            continue
+        if row["request_id"] != told.wish.request_id:
+            yield f"operation {told.operation_id} was acknowledged for another request"
+        if told.state not in ("PENDING", "RUNNING", row["state"]):
+            yield f"operation {told.operation_id} was told as {told.state} and is {row['state']}"
+    for refusal in evidence.answers.refused:
+        if refusal.reason in _NEVER_REFUSED_WITH:
+            yield f"a request was refused with {refusal.reason}"
+        if any(row["request_id"] == refusal.wish.request_id for row in evidence.ledger.operation):
+            yield f"request {refusal.wish.request_id} was refused with {refusal.reason}, and accepted"
+    for wish in evidence.answers.unanswered:
+        yield f"nobody answered {wish}"
+
+
+def _check_end(evidence: Evidence, operation: Row) -> Iterator[str]:
+    release = operation["release_id"].rpartition(".")[2]
+    by_run = evidence.writes_for(operation["operation_id"])
+    result = operation["base_revision"] + 1
+    deployed = [write for write in by_run if write.revision == result and write.status == "deployed"]
+    match operation["state"]:
+        case "SUCCEEDED":
+            if operation["result_revision"] != result:
+                yield f"its result is {operation['result_revision']}, after {operation['base_revision']}"
+            if len(deployed) != 1:
+                yield f"it succeeded, and its Helm wrote the record deployed {len(deployed)} times"
+            else:
+                yield from _check_objects(evidence, operation, release, deployed[0])
+        case "FAILED":
+            yield from _check_failed(evidence, operation, by_run, deployed)
+        case "CANCELLED":
+            if by_run:
+                yield "it was cancelled, and its Helm wrote"
+        case state:
+            yield f"it has not ended: {state}"
+    yield from _check_not_pending(evidence, release, operation)
+
+
+def _check_failed(evidence: Evidence, operation: Row, by_run: list[Write], deployed: list[Write]) -> Iterator[str]:
+    reason, applied = operation["failure"]["reason"], operation["failure"]["applied"]
+    if deployed:
+        yield f"it failed with {reason}, and its Helm wrote the record deployed"
+    if reason in _NOTHING_RUN and not operation["attempt"] and by_run:
+        yield f"it failed with {reason}, and its Helm wrote {[write.name for write in by_run]}"
+    objects = [write.name for write in by_run if not write.revision]
+    if applied == "NOT_APPLIED" and objects:
+        yield f"nothing was applied, it says, and its Helm wrote {objects}"
+    if reason == "INTERNAL":
+        yield f"it failed with an internal error: {operation['failure']['message']}"
+
+
+def _check_objects(evidence: Evidence, operation: Row, release: str, finished: Write) -> Iterator[str]:
+    """What is live is exactly the target, unless somebody has written since."""
+    later = [write for write in evidence.writes if write.release == release and write.received > finished.done]
+    if any(_changes(write) for write in later):
+        return
+    target = objects_of(finished.payload)
+    live = dict(evidence.live.config_maps.get(release, {}))
+    listed = {each["name"] for each in operation["leftover_objects"]}
+    wanted = _target_payload(evidence, operation)
+    if wanted is not None and objects_of(wanted) != target:
+        yield f"its record holds other objects than its target, revision {operation['target_revision']}"
+    for name in sorted(set(target) | set(live)):
+        if name in target and live.get(name) != target[name]:
+            yield f"{name} should be {target[name]} and is {live.get(name)}"
+        if name not in target and name not in listed:
+            yield f"{name} is live, not of the target, and not listed as left over"
+    for name in listed & _objects_of_base(evidence, operation):
+        yield f"{name} was left over, though the revision that it replaced had it"
+
+
+def _changes(write: Write) -> bool:
+    """Whether objects may differ after it. Helm creates a record first of all."""
+    return not write.revision or write.verb == "create"
+
+
+def _target_payload(evidence: Evidence, operation: Row) -> bytes | None:
+    return _payload(evidence, operation, operation["target_revision"])
+
+
+def _objects_of_base(evidence: Evidence, operation: Row) -> set[str]:
+    payload = _payload(evidence, operation, operation["base_revision"])
+    return set(objects_of(payload)) if payload is not None else set()
+
+
+def _payload(evidence: Evidence, operation: Row, number: int) -> bytes | None:
+    key = (operation["release_id"], operation["incarnation"], number)
+    rows = [
+        row
+        for row in evidence.ledger.revision
+        if (row["release_id"], row["incarnation"], row["number"]) == key and row["replaced_time"] is None
+    ]
+    return evidence.ledger.payload_bytes(rows[0]["payload_digest"]) if rows else None
+
+
+def _check_not_pending(evidence: Evidence, release: str, operation: Row) -> Iterator[str]:
+    """No operation of ours leaves a release pending."""
+    own = {write.uid for write in evidence.writes_for(operation["operation_id"])}
+    for record in evidence.live.records:
+        if record.release == release and record.uid in own and record.status.startswith("pending"):
+            yield f"its record {record.revision} stays {record.status}"
