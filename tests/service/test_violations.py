@@ -32,11 +32,10 @@ IN_BOTH: dict[str, Any] = {
     "request_id": "x",
     "reason": "\n",
     "take_over_pending": True,
-    "remove_leftovers": True,
 }
 FIELDS_OF_BOTH = (
     "release_id wait_timeout expire_after helm_options.timeout helm_options.wait_strategy"
-    " helm_options.server_side_apply helm_options.force_replace request_id reason take_over_pending remove_leftovers"
+    " helm_options.server_side_apply helm_options.force_replace request_id reason take_over_pending"
 )
 
 CASES: list[tuple[Message, str]] = [

@@ -7,7 +7,8 @@ from dataclasses import replace
 from helm_rollback.application import observation, outcome
 from helm_rollback.application.journal import GaveUp, Journal
 from helm_rollback.application.lease import Lease
-from helm_rollback.application.ports import Cluster, LedgerTransaction, RecordConflict
+from helm_rollback.application.leftovers import Leftovers
+from helm_rollback.application.ports import Cluster, LedgerTransaction, Ports, RecordConflict
 from helm_rollback.application.situation import Situation
 from helm_rollback.domain.errors import ClusterPermissionDenied
 from helm_rollback.domain.operation import Applied, Failure, FailureReason
@@ -18,10 +19,11 @@ from helm_rollback.domain.status import Status
 class Conclusion:
     """Ends one operation. Every method may raise GaveUp."""
 
-    def __init__(self, cluster: Cluster, lease: Lease, journal: Journal) -> None:
+    def __init__(self, ports: Ports, cluster: Cluster, lease: Lease, journal: Journal) -> None:
         self._cluster = cluster
         self._lease = lease
         self._journal = journal
+        self._leftovers = Leftovers(ports, cluster, lease, journal)
 
     async def of_run(self, run: outcome.Run, situation: Situation) -> None:
         """End the operation as the records show that its Helm run ended."""
@@ -37,11 +39,15 @@ class Conclusion:
 
     async def succeed(self, own: Revision) -> None:
         """The operation did what it was to do, and wrote `own`."""
-        await self._journal.succeed(own)
+        remove = self._journal.operation.remove_leftovers
+        leftovers = await self._leftovers.removed(own) if remove else await self._leftovers.listed()
+        await self._journal.succeed(own, leftovers=leftovers)
 
     async def fail(self, failure: Failure, *, result: Revision | None = None) -> None:
         """It ended otherwise. `result` is the revision that it wrote all the same."""
-        await self._journal.fail(failure, result=result)
+        helm_wrote = result is not None or failure.applied is not Applied.NOT_APPLIED
+        leftovers = await self._leftovers.listed() if helm_wrote else ()
+        await self._journal.fail(failure, result=result, leftovers=leftovers)
 
     async def fail_for(self, reason: FailureReason, message: str) -> None:
         """It ended without a record that tells more."""

@@ -37,7 +37,7 @@ class Execution:
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
         self._last_held = claim.last_held
         self._claimed_attempt = claim.operation.attempt
-        self._conclusion = Conclusion(self._cluster, lease, self._journal)
+        self._conclusion = Conclusion(ports, self._cluster, lease, self._journal)
 
     @property
     def begun(self) -> bool:

@@ -14,13 +14,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from helm_rollback.application.lease import Lease
-from helm_rollback.application.ports import HelmProcess, Ledger, LedgerTransaction, T
+from helm_rollback.application.ports import HelmProcess, Ledger, LedgerTransaction, LedgerView, T
 from helm_rollback.domain.errors import StoreUnavailable
 from helm_rollback.domain.history import OperationTransition
 from helm_rollback.domain.operation import (
     Applied,
     Failure,
     FailureReason,
+    LeftoverObject,
     Operation,
     OperationState,
     OutcomeEvidence,
@@ -64,7 +65,7 @@ class Journal:
         await self._write(change)
         return not self.operation.state.is_terminal
 
-    async def succeed(self, result: Revision) -> None:
+    async def succeed(self, result: Revision, *, leftovers: tuple[LeftoverObject, ...] = ()) -> None:
         """The operation did what it was to do."""
         await self._write(
             lambda tx, known: replace(
@@ -72,11 +73,14 @@ class Journal:
                 state=OperationState.SUCCEEDED,
                 result_revision=result.revision,
                 outcome_evidence=self._evidence,
+                leftover_objects=leftovers,
                 end_time=tx.now(),
             )
         )
 
-    async def fail(self, failure: Failure, *, result: Revision | None = None) -> None:
+    async def fail(
+        self, failure: Failure, *, result: Revision | None = None, leftovers: tuple[LeftoverObject, ...] = ()
+    ) -> None:
         """The operation ended otherwise. `result` is the revision that it wrote all the same."""
         await self._write(
             lambda tx, known: replace(
@@ -85,6 +89,7 @@ class Journal:
                 failure=failure,
                 result_revision=result.revision if result is not None else 0,
                 outcome_evidence=self._evidence if known.attempt else None,
+                leftover_objects=leftovers,
                 end_time=tx.now(),
             )
         )
@@ -92,6 +97,16 @@ class Journal:
     @property
     def _evidence(self) -> OutcomeEvidence:
         return OutcomeEvidence.RECONSTRUCTED if self.interrupted else OutcomeEvidence.OBSERVED
+
+    async def note_leftovers(self, leftovers: tuple[LeftoverObject, ...]) -> None:
+        """Note what was found, before it is deleted. No event: its state is what it was."""
+
+        def body(tx: LedgerTransaction) -> Operation:
+            operation = replace(self.operation, leftover_objects=leftovers)
+            tx.update_operation(operation)
+            return operation
+
+        self.operation = await self.durably(body)
 
     async def note_process(self, process: HelmProcess) -> None:
         """Note which process Helm is: it only helps to find one that outlives this process, so it may be lost."""
@@ -106,12 +121,16 @@ class Journal:
     async def read_again(self) -> None:
         """Take in what others did to the operation: it may have been cancelled."""
         operation_id = self.operation.operation_id
-        known = await self._patiently(lambda: self._ledger.read(lambda view: view.operation(operation_id)))
+        known = await self.read(lambda view: view.operation(operation_id))
         self.operation = known or self.operation
 
     async def now(self) -> datetime:
         """The ledger's clock."""
-        return await self._patiently(lambda: self._ledger.read(lambda view: view.now()))
+        return await self.read(lambda view: view.now())
+
+    async def read(self, body: Callable[[LedgerView], T]) -> T:
+        """Read, however long the ledger is away, while the lease holds."""
+        return await self._patiently(lambda: self._ledger.read(body))
 
     async def durably(self, body: Callable[[LedgerTransaction], T]) -> T:
         """Write, however long the ledger is away, while the lease holds."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import yaml
 
 from helm_rollback.application.ports import ServedKind
+from helm_rollback.domain.live_object import ObjectKey, group_of
 
 _SEPARATOR = re.compile(r"^---[ \t]*(?=\s|\Z)", re.MULTILINE)
-_PLAIN_WORD = r"[ \t]*([\"']?)([A-Za-z][\w./-]*)\1[ \t]*(?:#.*)?\r?$"
+_REST = r"[ \t]*(?:#.*)?\r?$"
+_PLAIN_WORD = rf"[ \t]*([\"']?)([A-Za-z][\w./-]*)\1{_REST}"
+_PLAIN_NAME = rf"[ \t]*([\"']?)([A-Za-z](?:[\w.:-]*[\w-])?)\1{_REST}"
 _API_VERSION = re.compile(rf"^apiVersion:{_PLAIN_WORD}", re.MULTILINE)
 _KIND = re.compile(rf"^kind:{_PLAIN_WORD}", re.MULTILINE)
 _ITEMS = re.compile(r"^items:", re.MULTILINE)
+_METADATA = re.compile(rf"^metadata:{_REST}\n((?:[ \t]+.*\n|[ \t]*(?:#.*)?\r?\n)*(?:[ \t]+.*)?)", re.MULTILINE)
+_FIRST_ENTRY = re.compile(r"^( +)[^\s#]", re.MULTILINE)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -39,12 +45,79 @@ def kinds(manifest: str) -> set[ServedKind]:
     """
     found = set()
     for document in documents(manifest):
-        versions, names = _API_VERSION.findall(document), _KIND.findall(document)
-        if len(versions) == len(names) == 1 and not _ITEMS.search(document):
-            found.add(ServedKind(versions[0][1], names[0][1]))
+        kind = _plain_kind(document)
+        if kind is not None:
+            found.add(kind)
         else:
             found |= {ServedKind(str(item["apiVersion"]), str(item["kind"])) for item in objects(document)}
     return found
+
+
+def named_objects(manifest: str, *, namespace: str) -> dict[ObjectKey, str]:
+    """What names each object of the manifest, and the apiVersion that it is written in.
+
+    `namespace` is that of the objects which tell none. Of the lines that are looked for,
+    as above, there are four.
+    """
+    found = {}
+    for document in documents(manifest):
+        kind, place = _plain_kind(document), _plain_place(document)
+        if kind is not None and place is not None:
+            found[_key(kind.api_version, kind.kind, place[0] or namespace, place[1])] = kind.api_version
+            continue
+        for item in objects(document):
+            metadata = item.get("metadata")
+            if isinstance(metadata, dict) and metadata.get("name"):
+                version, within = str(item["apiVersion"]), str(metadata.get("namespace") or namespace)
+                found[_key(version, str(item["kind"]), within, str(metadata["name"]))] = version
+    return found
+
+
+def _key(api_version: str, kind: str, namespace: str, name: str) -> ObjectKey:
+    return ObjectKey(group_of(api_version), kind, namespace, name)
+
+
+def _plain_kind(document: str) -> ServedKind | None:
+    """What the document's two lines tell; None where it has to be parsed."""
+    versions, names = _API_VERSION.findall(document), _KIND.findall(document)
+    if len(versions) == len(names) == 1 and not _ITEMS.search(document):
+        return ServedKind(versions[0][1], names[0][1])
+    return None
+
+
+def _plain_place(document: str) -> tuple[str, str] | None:
+    """Namespace (which may be empty) and name, as two lines below `metadata:` tell; None where it has to be parsed."""
+    blocks = _METADATA.findall(document)
+    entry = _FIRST_ENTRY.search(blocks[0]) if len(blocks) == 1 else None
+    if entry is None:
+        return None
+    lines = _lines_at(entry[1])
+    if lines.other.search(blocks[0]):
+        return None
+    names, namespaces = lines.name.findall(blocks[0]), lines.namespace.findall(blocks[0])
+    if len(names) != 1 or len(lines.any_namespace.findall(blocks[0])) != len(namespaces) or len(namespaces) > 1:
+        return None
+    return (namespaces[0][1] if namespaces else ""), names[0][1]
+
+
+class _Lines(NamedTuple):
+    """What is looked for among the lines that stand so far in."""
+
+    name: re.Pattern[str]
+    namespace: re.Pattern[str]
+    any_namespace: re.Pattern[str]
+    other: re.Pattern[str]
+    """A key that is no plain word, and may be anything."""
+
+
+@lru_cache(maxsize=16)
+def _lines_at(indent: str) -> _Lines:
+    return _Lines(
+        name=re.compile(rf"^{indent}name:{_PLAIN_NAME}", re.MULTILINE),
+        namespace=re.compile(rf"^{indent}namespace:{_PLAIN_NAME}", re.MULTILINE),
+        any_namespace=re.compile(rf"^{indent}namespace[ \t]*:", re.MULTILINE),
+        other=re.compile(rf"^{indent}[^\sA-Za-z#]", re.MULTILINE),
+    )
 
 
 def objects(manifest: str) -> Iterator[dict[str, Any]]:

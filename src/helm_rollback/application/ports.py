@@ -6,7 +6,7 @@ turned into those of `domain/errors.py` there, too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import Drain
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.history import Change, HistoryEvent
+from helm_rollback.domain.live_object import LiveObject, Resource, group_of
 from helm_rollback.domain.operation import FailureReason, Operation, OperationState
 from helm_rollback.domain.record import HelmRecord, RecordRef, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
@@ -251,9 +252,22 @@ class ServedKind:
 class Served:
     """What an API server serves."""
 
-    kinds: frozenset[ServedKind]
+    resources: Mapping[ServedKind, Resource]
+    """Of each group, the versions in the server's order: the one it prefers first."""
     state: str = ""
     """Names this state of the API: what was read of it in a state of the same name still holds. Empty: not known."""
+
+    @property
+    def kinds(self) -> Set[ServedKind]:
+        """Every kind that has a resource of its own."""
+        return self.resources.keys()
+
+    def resource(self, api_version: str, kind: str) -> Resource | None:
+        """That of a kind, in another version of its group where this one is not served; None where none is."""
+        if (exact := self.resources.get(ServedKind(api_version, kind))) is not None:
+            return exact
+        group = group_of(api_version)
+        return next((known for known in self.resources.values() if (known.group, known.kind) == (group, kind)), None)
 
 
 class Listing(NamedTuple):
@@ -266,7 +280,7 @@ class Listing(NamedTuple):
 
 
 class Cluster(Protocol):
-    """One cluster's release records. Raises ClusterUnreachable, ClusterPermissionDenied."""
+    """One cluster: its release records, and single objects. Raises ClusterUnreachable, ClusterPermissionDenied."""
 
     @property
     def name(self) -> str: ...
@@ -299,6 +313,17 @@ class Cluster(Protocol):
 
     async def delete_record(self, ref: RecordRef) -> None:
         """Delete exactly that version. Raises RecordConflict unless it is still that version."""
+
+    async def read_object(
+        self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+    ) -> LiveObject | None:
+        """Any object, as it is now; None where there is none. `namespace`: empty for one of the whole cluster."""
+
+    async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
+        """Delete exactly that version, and in the background what it owns; one that is gone needs no deleting.
+
+        Raises RecordConflict where it has changed.
+        """
 
     async def served_kinds(self) -> Served:
         """What the API server serves now."""

@@ -72,8 +72,6 @@ class RollbackCommand:
             found.add("expire_after", "must be between 1 s and 7 d")
         if self.take_over_pending and self.expected_current_revision is None:
             found.add("take_over_pending", "needs expected_current_revision: say which revision is dead")
-        if self.remove_leftovers:
-            found.add("remove_leftovers", "is not offered by this version; leave it unset")
         found.check()
 
     def digest(self, principal: Principal) -> str:
@@ -164,6 +162,7 @@ def _accept(tx: LedgerTransaction, command: RollbackCommand, principal: Principa
         request_digest=command.digest(principal),
         selection=selection,
         helm_options=command.helm_options,
+        remove_leftovers=command.remove_leftovers,
         start_sequence=release.last_sequence,
     )
     tx.add_operation(operation)

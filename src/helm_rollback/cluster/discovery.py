@@ -12,6 +12,7 @@ from typing import Any
 from helm_rollback.application.ports import Served, ServedKind
 from helm_rollback.cluster.connection import JSON, Connection
 from helm_rollback.domain.errors import ClusterUnreachable
+from helm_rollback.domain.live_object import Resource
 
 # v2 since Kubernetes 1.30, v2beta1 of the same form since 1.27.
 _ACCEPT = ",".join(
@@ -19,21 +20,24 @@ _ACCEPT = ",".join(
 )
 
 
+Resources = dict[ServedKind, Resource]
+
+
 class Discovery:
     """Aggregated discovery of one cluster; keeps the last answer of each path with its ETag."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[str, tuple[str, frozenset[ServedKind]]] = {}
+        self._known: dict[str, tuple[str, Resources]] = {}
 
     async def served_kinds(self) -> Served:
         """Every kind that has a resource of its own now, subresources left out."""
         core, named = await asyncio.gather(self._ask("/api"), self._ask("/apis"))
         state = f"{core[0]} {named[0]}" if core[0] and named[0] else ""
-        return Served(core[1] | named[1], state)
+        return Served({**core[1], **named[1]}, state)
 
-    async def _ask(self, path: str) -> tuple[str, frozenset[ServedKind]]:
-        etag, kinds = self._known.get(path, ("", frozenset()))
+    async def _ask(self, path: str) -> tuple[str, Resources]:
+        etag, resources = self._known.get(path, ("", {}))
         answer = await self._connection.request(
             "GET",
             path,
@@ -43,23 +47,28 @@ class Discovery:
             expected=(304, 406),
         )
         if answer.status_code == 304:
-            return etag, kinds
+            return etag, resources
         document = self._connection.parse(answer.content) if answer.status_code != 406 else {}
         if document.get("kind") != "APIGroupDiscoveryList":
             problem = "it has no aggregated discovery; Kubernetes 1.27 or newer is needed"
             raise ClusterUnreachable(self._connection.cluster, problem)
-        kinds = frozenset(_kinds(document))
-        self._known[path] = (answer.headers.get("ETag", ""), kinds)
+        self._known[path] = (answer.headers.get("ETag", ""), _resources(document))
         return self._known[path]
 
 
-def _kinds(document: dict[str, Any]) -> list[ServedKind]:
-    kinds = []
+def _resources(document: dict[str, Any]) -> Resources:
+    found: Resources = {}
     for group in document.get("items") or ():
         name = group.get("metadata", {}).get("name", "")
         for version in group.get("versions") or ():
             api_version = f"{name}/{version['version']}" if name else version["version"]
             for resource in version.get("resources") or ():
                 if kind := (resource.get("responseKind") or {}).get("kind"):
-                    kinds.append(ServedKind(api_version, kind))
-    return kinds
+                    known = Resource(
+                        api_version=api_version,
+                        kind=kind,
+                        plural=resource["resource"],
+                        namespaced=resource.get("scope") == "Namespaced",
+                    )
+                    found.setdefault(ServedKind(api_version, kind), known)
+    return found

@@ -13,13 +13,14 @@ from contextlib import suppress
 from typing import Any
 
 from helm_rollback.application.ports import Listing, Served, WatchEvent, WatchExpired
-from helm_rollback.cluster import writes
+from helm_rollback.cluster import objects, writes
 from helm_rollback.cluster.connection import METADATA, METADATA_LIST, ApiServer, Connection
 from helm_rollback.cluster.discovery import Discovery
 from helm_rollback.cluster.kubeconfig import load_kubeconfig
 from helm_rollback.cluster.watcher import watch
 from helm_rollback.cluster.writes import secrets_path
 from helm_rollback.domain.errors import ClusterUnreachable
+from helm_rollback.domain.live_object import LiveObject, Resource
 from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.helm.record import UndecodableRecord, from_secret, ref_from_metadata
@@ -140,6 +141,16 @@ class KubernetesCluster:
     async def delete_record(self, ref: RecordRef) -> None:
         """Delete exactly that version. Raises RecordConflict unless it is still that version."""
         await writes.delete_record(self._connection, ref)
+
+    async def read_object(
+        self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+    ) -> LiveObject | None:
+        """Any object, as it is now; None where there is none."""
+        return await objects.read_object(self._connection, release_id, resource, namespace, name)
+
+    async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
+        """Delete exactly that version. Raises RecordConflict where it has changed."""
+        await objects.delete_object(self._connection, release_id, live)
 
     async def served_kinds(self) -> Served:
         """What the API server serves now."""

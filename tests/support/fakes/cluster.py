@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from support.fakes.documents import Document, go_time, secret_of
+from support.fakes.objects import FakeObjects, resource_of
 
 from helm_rollback.application.ports import (
     Listing,
@@ -26,6 +27,7 @@ from helm_rollback.application.ports import (
     WatchKind,
 )
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.domain.live_object import LiveObject, Resource
 from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.domain.status import Status
@@ -40,6 +42,7 @@ _SERVED = frozenset(
         ServedKind("v1", "Service"),
         ServedKind("apps/v1", "Deployment"),
         ServedKind("batch/v1", "Job"),
+        ServedKind("rbac.authorization.k8s.io/v1", "ClusterRole"),
     }
 )
 
@@ -58,10 +61,12 @@ class FakeCluster:
         self.unreachable = False
         """Set by `away`: every request fails, every watch ends."""
         self.denied: set[str] = set()
-        """Verbs that RBAC denies this service: list, get, update, create, delete, watch."""
+        """Verbs that RBAC denies this service: list, get, update, create, delete, watch (all of release
+        records), get object, delete object."""
         self.served = set(_SERVED)
         self.requests: Counter[str] = Counter()
         """How often the service asked for what."""
+        self.objects = FakeObjects()
         self._secrets: dict[Key, dict[str, Any]] = {}
         self._log: list[WatchEvent] = []
         self._version = 100
@@ -261,9 +266,19 @@ class FakeCluster:
         self._check_version(ref)
         self.delete(ref.namespace, ref.secret_name)
 
+    async def read_object(
+        self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+    ) -> LiveObject | None:
+        self._ask("get object", release_id)
+        return self.objects.read(resource, namespace, name)
+
+    async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
+        self._ask("delete object", release_id)
+        self.objects.delete(live)
+
     async def served_kinds(self) -> Served:
         self._ask("discover")
-        return Served(frozenset(self.served))
+        return Served({kind: resource_of(kind) for kind in self.served})
 
     async def uid(self) -> str:
         self._ask("get")

@@ -1,0 +1,68 @@
+"""Any object of the cluster: read as metadata, deleted by exactly the version that was read."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from helm_rollback.cluster.connection import JSON, METADATA, Connection
+from helm_rollback.domain.live_object import LiveObject, Resource
+from helm_rollback.domain.release import ReleaseId
+
+_ACCEPT = f"{METADATA},{JSON}"
+"""An aggregated API may know no metadata of its own: then the whole object."""
+
+
+async def read_object(
+    connection: Connection, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+) -> LiveObject | None:
+    """The object as it is now; None where there is none, or its kind can only be created (405)."""
+    answer = await connection.request(
+        "GET",
+        _path(resource, namespace, name),
+        needs=f"get {_words(resource, namespace)}",
+        release_id=release_id,
+        accept=_ACCEPT,
+        expected=(404, 405),
+    )
+    if answer.status_code != 200:
+        return None
+    metadata = connection.parse(answer.content, release_id=release_id)["metadata"]
+    return LiveObject(
+        resource=resource,
+        namespace=namespace,
+        name=name,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        is_going="deletionTimestamp" in metadata,
+    )
+
+
+async def delete_object(connection: Connection, release_id: ReleaseId, live: LiveObject) -> None:
+    """Delete exactly that version. Raises RecordConflict where it has changed; one that is gone is as it should be."""
+    await connection.request(
+        "DELETE",
+        _path(live.resource, live.namespace, live.name),
+        needs=f"delete {_words(live.resource, live.namespace)}",
+        release_id=release_id,
+        accept=_ACCEPT,
+        body={
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": live.uid, "resourceVersion": live.resource_version},
+        },
+        expected=(404,),
+    )
+
+
+def _path(resource: Resource, namespace: str, name: str) -> str:
+    root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
+    within = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    return f"{root}{within}/{resource.plural}/{quote(name, safe='')}"
+
+
+def _words(resource: Resource, namespace: str) -> str:
+    kind = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+    return f"{kind} in namespace {namespace}" if namespace else kind
