@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -20,6 +21,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
+from helm_rollback.application.crash_points import CRASH_AT, crash_at, go_on
 from helm_rollback.application.drain import Drain
 from helm_rollback.application.ids import OperationIds
 from helm_rollback.application.ledger_health import watch_ledger
@@ -111,6 +113,7 @@ def _say_ready(address: str) -> None:
 async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
     """Everything the use cases reach, open."""
     with _or_refuse():
+        reached = crash_at(os.environ[CRASH_AT]) if CRASH_AT in os.environ else go_on
         helm = HelmCommand(await find_helm(settings.helm))
         clusters = {
             name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
@@ -124,11 +127,12 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
             ledger_id=ledger.ledger_id,
             clusters=clusters,
             helm=helm,
-            fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}),
+            fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}, reached=reached),
             decode=decode,
             new_operation_id=OperationIds(milliseconds=_now_milliseconds, random_bits=secrets.randbits),
             drain=drain,
             heartbeat_seconds=settings.heartbeat.total_seconds(),
+            reached=reached,
         )
     finally:
         for cluster in clusters.values():
@@ -149,7 +153,7 @@ async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
         monotonic=time.monotonic,
     )
     observing = [
-        asyncio.create_task(observe_in_turn(ports.ledger, cluster, owner=owner, lease=settings.lease))
+        asyncio.create_task(observe_in_turn(ports.ledger, cluster, owner=owner, lease=settings.lease, reached=ports.reached))
         for cluster in ports.clusters.values()
     ]
     working = asyncio.create_task(worker.run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from helm_rollback.application import observation, outcome
+from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.journal import GaveUp, Journal
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.leftovers import Leftovers
@@ -75,6 +76,7 @@ class Conclusion:
             raise GaveUp
         try:
             written = await self._cluster.set_failed(stored, description=stored.record.description)
+            self._journal.reached(CrashPoint.SET_FAILED)
         except (RecordConflict, ClusterPermissionDenied) as problem:
             return f" (its record stays {stored.ref.status.helm_word}: {problem})"
         await self._journal.durably(lambda tx: observation.apply_watched(tx, own.release_id, written))

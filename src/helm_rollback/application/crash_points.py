@@ -6,8 +6,12 @@ itself there, as a power cut would.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from enum import StrEnum
+from itertools import count
+from typing import Final
 
 
 class CrashPoint(StrEnum):
@@ -42,3 +46,30 @@ Reached = Callable[[CrashPoint], None]
 
 def go_on(point: CrashPoint) -> None:
     """What happens at a crash point as a rule: nothing."""
+
+
+CRASH_AT: Final = "HELM_ROLLBACK_CRASH_AT"
+"""The environment variable that says where, see `crash_at`."""
+
+_SIGNALS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+def crash_at(wish: str) -> Reached:
+    """Die, or stand still, as `POINT[:kill|stop[:N]]` says: where the process comes there for the N-th time.
+
+    Its last words, on stderr, are the wish. Raises ValueError for one that makes no sense.
+    """
+    where, _, rest = wish.partition(":")
+    how, _, nth = rest.partition(":")
+    wanted, number = CrashPoint(where), int(nth or 1)
+    if how not in ("", *_SIGNALS):
+        raise ValueError(f"{how} is none of {', '.join(_SIGNALS)}")
+    last_words = f"crash point {wish}\n".encode()
+    times = count(1)
+
+    def reached(point: CrashPoint) -> None:
+        if point is wanted and next(times) == number:
+            os.write(2, last_words)
+            os.kill(os.getpid(), _SIGNALS[how or "kill"])
+
+    return reached

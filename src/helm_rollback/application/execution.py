@@ -13,6 +13,7 @@ from datetime import datetime
 
 from helm_rollback.application import observation, outcome, preflight
 from helm_rollback.application.conclusion import Conclusion
+from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.helm_run import run_helm
 from helm_rollback.application.journal import PAUSE, GaveUp, Journal
 from helm_rollback.application.lease import Lease
@@ -33,7 +34,7 @@ class Execution:
     def __init__(self, ports: Ports, claim: Claim, lease: Lease) -> None:
         self._ports = ports
         self._lease = lease
-        self._journal = Journal(ports.ledger, lease, claim.operation)
+        self._journal = Journal(ports.ledger, lease, claim.operation, ports.reached)
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
         self._last_held = claim.last_held
         self._claimed_attempt = claim.operation.attempt
@@ -143,6 +144,7 @@ class Execution:
             raise GaveUp
         if not await self._journal.begin():
             return
+        self._ports.reached(CrashPoint.BEGUN)
         try:
             run = await run_helm(self._ports, self._cluster, self._lease, self._journal, situation, checked)
         except HelmUnavailable as problem:
@@ -174,6 +176,7 @@ class Execution:
             raise GaveUp
         try:
             await self._cluster.delete_record(ref)
+            self._ports.reached(CrashPoint.DEAD_RECORD_REMOVED)
         except RecordConflict:
             return  # it changed since the look
         except ClusterPermissionDenied as problem:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from helm_rollback.application import outcome, preflight
+from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.journal import Journal
 from helm_rollback.application.lease import Lease
-from helm_rollback.application.ports import Cluster, Ports, RecordWrite
+from helm_rollback.application.ports import Cluster, HelmProcess, Ports, RecordWrite
 from helm_rollback.application.situation import Situation
 from helm_rollback.domain.record_rules import RecordRules
 from helm_rollback.domain.status import Status
@@ -29,6 +30,10 @@ async def run_helm(
             refusal = await _changed_since(situation, cluster, journal)
         return refusal
 
+    async def started(process: HelmProcess) -> None:
+        await journal.note_process(process)
+        ports.reached(CrashPoint.HELM_STARTED)
+
     run = f"helm-rollback/{operation.operation_id}/{operation.attempt}"
     async with ports.fence.open(cluster.name, may_write=lease.holds, judge=judge, sent_for=run) as fence:
         ended = await ports.helm.rollback(
@@ -38,8 +43,9 @@ async def run_helm(
             description=operation.stamp,
             kubeconfig=fence.kubeconfig,
             api_state=checked.api_state,
-            started=journal.note_process,
+            started=started,
         )
+        ports.reached(CrashPoint.HELM_ENDED)
         return outcome.Run(
             exit=ended,
             touched=tuple(fence.touched),

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
+from helm_rollback.application.crash_points import CrashPoint, Reached
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import HelmProcess, Ledger, LedgerTransaction, LedgerView, T
 from helm_rollback.domain.errors import StoreUnavailable
@@ -41,9 +42,10 @@ class GaveUp(Exception):
 class Journal:
     """What the ledger says of the operation, and what becomes of it. Every method may raise GaveUp."""
 
-    def __init__(self, ledger: Ledger, lease: Lease, operation: Operation) -> None:
+    def __init__(self, ledger: Ledger, lease: Lease, operation: Operation, reached: Reached) -> None:
         self._ledger = ledger
         self._lease = lease
+        self.reached = reached
         self.operation = operation
         """As it was last written."""
         self.interrupted = operation.attempt > 0
@@ -164,9 +166,16 @@ class Journal:
             known = tx.operation(self.operation.operation_id)
             if known is None:
                 raise GaveUp
-            return known if known.state.is_terminal else _stored(tx, change(tx, known))
+            after = known if known.state.is_terminal else _stored(tx, change(tx, known))
+            self._reached_if_ended(after, CrashPoint.END_BEFORE_COMMIT)
+            return after
 
         self.operation = await self.durably(body)
+        self._reached_if_ended(self.operation, CrashPoint.END_AFTER_COMMIT)
+
+    def _reached_if_ended(self, operation: Operation, point: CrashPoint) -> None:
+        if operation.state.is_terminal:
+            self.reached(point)
 
 
 def expire(tx: LedgerTransaction, operation_id: str) -> None:

@@ -11,6 +11,7 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
+from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import first_of
 from helm_rollback.application.observer import Observer
 from helm_rollback.application.ports import Cluster, Ledger
@@ -22,7 +23,9 @@ _RENEWALS = 3
 """How often a lease is renewed in its time."""
 
 
-async def observe_in_turn(ledger: Ledger, cluster: Cluster, *, owner: str, lease: timedelta) -> None:
+async def observe_in_turn(
+    ledger: Ledger, cluster: Cluster, *, owner: str, lease: timedelta, reached: Reached = go_on
+) -> None:
     """Observe whenever no other replica does, until cancelled; then it is another's turn at once."""
     while True:
         token = await _claimed(ledger, cluster.name, owner=owner, lease=lease)
@@ -30,7 +33,8 @@ async def observe_in_turn(ledger: Ledger, cluster: Cluster, *, owner: str, lease
             await asyncio.sleep(min(_TICK, lease.total_seconds() / _RENEWALS))
             continue
         try:
-            await first_of(Observer(ledger, cluster, token).run(), _keep(ledger, cluster.name, token, lease))
+            observer = Observer(ledger, cluster, token, reached)
+            await first_of(observer.run(), _keep(ledger, cluster.name, token, lease))
         finally:
             await _leave(ledger, cluster.name, token)
 

@@ -15,6 +15,7 @@ from collections import defaultdict
 from functools import partial
 
 from helm_rollback.application import observation
+from helm_rollback.application.crash_points import CrashPoint, Reached
 from helm_rollback.application.ports import (
     Cluster,
     Ledger,
@@ -44,11 +45,12 @@ class _TurnIsOver(Exception):
 class Observer:
     """Keeps the ledger up to one cluster, until its task is cancelled: no change is written down by halves."""
 
-    def __init__(self, ledger: Ledger, cluster: Cluster, token: int) -> None:
+    def __init__(self, ledger: Ledger, cluster: Cluster, token: int, reached: Reached) -> None:
         """`token` is that of the claim under which it observes."""
         self._ledger = ledger
         self._cluster = cluster
         self._token = token
+        self._reached = reached
         self._pause = _FIRST_PAUSE
         self._list_first = False
 
@@ -133,9 +135,11 @@ class Observer:
         def body(tx: LedgerTransaction) -> None:
             self._save_position(tx, event.resource_version)
             self._note(tx, event)
+            self._reached_if_told(event, CrashPoint.OBSERVED_BEFORE_COMMIT)
 
         try:
             await self._ledger.write(body)
+            self._reached_if_told(event, CrashPoint.OBSERVED_AFTER_COMMIT)
         except (StoreUnavailable, _TurnIsOver):
             raise
         except Exception:
@@ -145,6 +149,10 @@ class Observer:
     def _save_position(self, tx: LedgerTransaction, resource_version: int) -> None:
         if not tx.save_observed_version(self._cluster.name, resource_version, token=self._token):
             raise _TurnIsOver
+
+    def _reached_if_told(self, event: WatchEvent, point: CrashPoint) -> None:
+        if event.stored is not None:
+            self._reached(point)
 
     def _note(self, tx: LedgerTransaction, event: WatchEvent) -> None:
         if event.stored is None:

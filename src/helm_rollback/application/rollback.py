@@ -13,6 +13,7 @@ from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.ports import LedgerTransaction, Ports
 from helm_rollback.application.refresh import cluster_of, refresh
 from helm_rollback.domain.errors import (
@@ -114,7 +115,15 @@ async def rollback(ports: Ports, command: RollbackCommand, principal: Principal)
     ports.helm.check_available()
     await refresh(ports, command.release_id)
     operation_id = ports.new_operation_id()
-    return await ports.ledger.write(lambda tx: _accept(tx, command, principal, operation_id))
+
+    def body(tx: LedgerTransaction) -> Operation:
+        accepted = _accept(tx, command, principal, operation_id)
+        ports.reached(CrashPoint.ACCEPT_BEFORE_COMMIT)
+        return accepted
+
+    operation = await ports.ledger.write(body)
+    ports.reached(CrashPoint.ACCEPT_AFTER_COMMIT)
+    return operation
 
 
 async def _operation_of_request(ports: Ports, command: RollbackCommand, principal: Principal) -> Operation | None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
+from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.drain import first_of
 from helm_rollback.application.execution import Execution
 from helm_rollback.application.journal import GaveUp, expire
@@ -67,6 +68,7 @@ class Worker:
         if not claims:
             self._slots.release()
             return False
+        self._ports.reached(CrashPoint.CLAIMED)
         task = asyncio.create_task(self._carry_out(claims[0], asked))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

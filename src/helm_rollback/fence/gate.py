@@ -13,6 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.ports import OpenFence, RecordWrite
 from helm_rollback.fence.connection import Connection
 from helm_rollback.fence.kubeconfig import authorization, kubeconfig
@@ -28,8 +29,15 @@ def random_token() -> str:
 class FenceGate:
     """Opens passages to the clusters it knows."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream], *, token_factory: Callable[[], str] = random_token) -> None:
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        *,
+        token_factory: Callable[[], str] = random_token,
+        reached: Reached = go_on,
+    ) -> None:
         self._upstreams = upstreams
+        self._reached = reached
         self._token_factory = token_factory
 
     @asynccontextmanager
@@ -54,6 +62,7 @@ class FenceGate:
             may_write=may_write,
             judge=judge,
             sent_for=sent_for,
+            reached=self._reached,
         )
         connections: set[Connection] = set()
 

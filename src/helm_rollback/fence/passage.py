@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from helm_rollback.application.crash_points import CrashPoint, Reached
 from helm_rollback.application.ports import RecordWrite, TouchedObject
 from helm_rollback.domain.errors import ClusterUnreachable
 from helm_rollback.fence.link import Link
@@ -32,6 +33,7 @@ class Passage:
         may_write: Callable[[], bool],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str,
+        reached: Reached,
     ) -> None:
         self.upstream = upstream
         self.authorization = authorization
@@ -41,6 +43,7 @@ class Passage:
         self.kubeconfig = ""
         self._may_write = may_write
         self._judge = judge
+        self._reached = reached
         self._open = True
         self._touched: list[TouchedObject] = []
         self._refused: list[RecordWrite] = []
@@ -84,6 +87,8 @@ class Passage:
     def note_touched(self, request: Request) -> None:
         """Remember a write that the API server has answered with success."""
         self._touched.append(TouchedObject(method=request.method, path=request.target.partition("?")[0]))
+        if len(self._touched) == 1:  # Helm creates its record before anything else
+            self._reached(CrashPoint.RECORD_CREATED)
 
     async def take_link(self) -> Link:
         """A connection to the API server that nobody else uses. Raises OSError."""
