@@ -129,7 +129,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
             helm=helm,
             fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}, reached=reached),
             decode=decode,
-            new_operation_id=OperationIds(milliseconds=_now_milliseconds, random_bits=secrets.randbits),
+            new_operation_id=OperationIds(random_bits=secrets.randbits),
             drain=drain,
             heartbeat_seconds=settings.heartbeat.total_seconds(),
             reached=reached,
@@ -200,7 +200,3 @@ def upstream_of(cluster: KubernetesCluster) -> Upstream:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _now_milliseconds() -> int:
-    return time.time_ns() // 1_000_000

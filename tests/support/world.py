@@ -142,7 +142,7 @@ class World:
             helm=adapters.helm,
             fence=adapters.fence,
             decode=decode,
-            new_operation_id=lambda: operation_id(next(self._numbers)),
+            new_operation_id=lambda _: operation_id(next(self._numbers)),
             drain=Drain(),
             heartbeat_seconds=chosen.heartbeat_seconds,
         )

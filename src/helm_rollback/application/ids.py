@@ -1,26 +1,37 @@
-"""Operation ids: UUIDv7 (RFC 9562), which sort by the moment at which they were made."""
+"""Operation ids: UUIDv7 (RFC 9562), which sort by the moment at which they were made.
+
+That moment is the ledger's, as all stored times are: the ids of several replicas sort
+together, however wrong a replica's own clock is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from threading import Lock
 from uuid import UUID
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RANDOM_BITS = 74
 
 
 class OperationIds:
-    """Gives ids, each above the one before, also within one millisecond and when the clock is set back."""
+    """Gives ids, each above the one before, also within one millisecond and when the clock is set back.
 
-    def __init__(self, *, milliseconds: Callable[[], int], random_bits: Callable[[int], int]) -> None:
-        """`milliseconds`: Unix time; `random_bits`: that many random bits, as `secrets.randbits`."""
-        self._milliseconds = milliseconds
+    Asked within transactions, so from any thread.
+    """
+
+    def __init__(self, *, random_bits: Callable[[int], int]) -> None:
+        """`random_bits`: that many random bits, as `secrets.randbits`."""
         self._random_bits = random_bits
         self._last = 0
+        self._lock = Lock()
 
-    def __call__(self) -> str:
-        fresh = self._milliseconds() << _RANDOM_BITS | self._random_bits(_RANDOM_BITS)
-        self._last = max(fresh, self._last + 1)
-        return _uuid7(self._last)
+    def __call__(self, at: datetime) -> str:
+        fresh = (at - _EPOCH) // timedelta(milliseconds=1) << _RANDOM_BITS | self._random_bits(_RANDOM_BITS)
+        with self._lock:
+            self._last = max(fresh, self._last + 1)
+            return _uuid7(self._last)
 
 
 def _uuid7(number: int) -> str:

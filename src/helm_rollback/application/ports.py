@@ -459,8 +459,8 @@ class Ports:
     fence: Fence
     decode: Callable[[bytes], HelmRecord]
     """Reads an archived payload."""
-    new_operation_id: Callable[[], str]
-    """Gives UUIDv7s: they sort by time."""
+    new_operation_id: Callable[[datetime], str]
+    """Gives UUIDv7s: they sort by the time that it is told."""
     drain: Drain
     heartbeat_seconds: float = 15.0
     """After how much silence a stream says that it is alive."""

@@ -8,8 +8,9 @@ first; then one transaction makes the operation durable. Carrying it out is
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -114,10 +115,9 @@ async def rollback(ports: Ports, command: RollbackCommand, principal: Principal)
     cluster_of(ports.clusters, command.release_id)
     ports.helm.check_available()
     await refresh(ports, command.release_id)
-    operation_id = ports.new_operation_id()
 
     def body(tx: LedgerTransaction) -> Operation:
-        accepted = _accept(tx, command, principal, operation_id)
+        accepted = _accept(tx, command, principal, ports.new_operation_id)
         ports.reached(CrashPoint.ACCEPT_BEFORE_COMMIT)
         return accepted
 
@@ -139,7 +139,9 @@ def _same_request(known: Operation, command: RollbackCommand, principal: Princip
     return known
 
 
-def _accept(tx: LedgerTransaction, command: RollbackCommand, principal: Principal, operation_id: str) -> Operation:
+def _accept(
+    tx: LedgerTransaction, command: RollbackCommand, principal: Principal, new_operation_id: Callable[[datetime], str]
+) -> Operation:
     release = tx.lock_release(command.release_id)
     if command.request_id:  # the same request may have come in twice at once
         known = tx.operation_of_request(command.request_id)
@@ -154,7 +156,7 @@ def _accept(tx: LedgerTransaction, command: RollbackCommand, principal: Principa
     target, selection = _target(tx, command, release, current)
     now = tx.now()
     operation = Operation(
-        operation_id=operation_id,
+        operation_id=new_operation_id(now),
         release_id=release.release_id,
         incarnation=release.incarnation,
         type=OperationType.ROLLBACK,
