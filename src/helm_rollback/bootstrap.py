@@ -153,7 +153,9 @@ async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
         monotonic=time.monotonic,
     )
     observing = [
-        asyncio.create_task(observe_in_turn(ports.ledger, cluster, owner=owner, lease=settings.lease, reached=ports.reached))
+        asyncio.create_task(
+            observe_in_turn(ports.ledger, cluster, owner=owner, lease=settings.lease, reached=ports.reached)
+        )
         for cluster in ports.clusters.values()
     ]
     working = asyncio.create_task(worker.run())
