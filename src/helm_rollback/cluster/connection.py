@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ DEADLINE_SECONDS = 10.0
 # may be open: forty looks at once wait for a free one faster than they open their own.
 _LIMITS = httpx2.Limits(max_connections=12, max_keepalive_connections=12, keepalive_expiry=75)
 _DROPPED = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+# A connection that fell silent was seldom the only one. Until the kept ones have expired,
+# each request makes its own, instead of trying them one by one, a deadline each.
+_DISTRUST_SECONDS = 75.0
+_FRESH_LIMITS = httpx2.Limits(max_connections=12, max_keepalive_connections=0)
 _DENIALS = {
     401: "does not know this service's credentials",
     403: "does not allow it",
@@ -89,6 +94,7 @@ class Connection:
             trust_env = not url.host.startswith(_LOOPBACK)
             settings = ConnectionParams(timeout=self._timeout(read=deadline), trust_env=trust_env).httpx_params(config)
             self._client = httpx2.AsyncClient(**{**settings, "transport": transport, "limits": _LIMITS})
+            self._fresh = httpx2.AsyncClient(**{**settings, "transport": transport, "limits": _FRESH_LIMITS})
             # A context of its own for the fence: httpx sets protocols on the one it is given.
             self._ssl_context = self._make_ssl_context() if url.scheme == "https" else None
         except (ConfigError, OSError, ValueError, httpx2.InvalidURL) as error:
@@ -97,6 +103,7 @@ class Connection:
                 "check server, certificates and credentials of that context"
             ) from None
         self._token_stamp = self._read_token_stamp()
+        self._distrusted_until = 0.0
 
     @property
     def api_server(self) -> ApiServer:
@@ -114,6 +121,7 @@ class Connection:
     async def close(self) -> None:
         """Close what is kept alive."""
         await self._client.aclose()
+        await self._fresh.aclose()
 
     async def authorization(self) -> str:
         """The Authorization header that the next request would bear. Raises ClusterUnreachable."""
@@ -155,11 +163,11 @@ class Connection:
         try:
             async with asyncio.timeout(deadline or self._deadline):
                 try:
-                    response = await self._client.send(request)
+                    response = await self._send(request)
                 except _DROPPED:
                     if method != "GET":
                         raise
-                    response = await self._client.send(request)
+                    response = await self._send(request)
         except (httpx2.HTTPError, ConfigError, OSError, KeyError, ValueError) as error:
             self._unreachable(error, release_id)
         if response.status_code not in expected:
@@ -175,7 +183,7 @@ class Connection:
         request = self._build("GET", path, params=params, accept=JSON, timeout=timeout)
         try:
             async with asyncio.timeout(self._deadline):
-                response = await self._client.send(request, stream=True)
+                response = await self._send(request, stream=True)
         except (httpx2.HTTPError, ConfigError, OSError, KeyError, ValueError) as error:
             self._unreachable(error)
         try:
@@ -234,8 +242,13 @@ class Connection:
             method, path, params=params, headers=all_headers, content=content, timeout=timeout or self._client.timeout
         )
 
+    async def _send(self, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
+        sender = self._fresh if time.monotonic() < self._distrusted_until else self._client
+        return await sender.send(request, stream=stream, auth=self._client.auth)
+
     def _unreachable(self, error: Exception, release_id: ReleaseId | None = None) -> NoReturn:
         if isinstance(error, httpx2.TimeoutException | TimeoutError):
+            self._distrusted_until = time.monotonic() + _DISTRUST_SECONDS
             raise ClusterUnreachable(self.cluster, "no answer in time", release_id) from error
         if isinstance(error, httpx2.HTTPError):
             problem = f"{self._config.cluster.server}: {_words(error)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from helm_rollback.application.ports import RecordWrite
@@ -18,6 +19,9 @@ from helm_rollback.fence.passage import Passage
 from helm_rollback.fence.refusals import LEASE_LOST, UNREACHABLE, answer
 from helm_rollback.fence.request import BadRequest, Request, head_bytes
 from helm_rollback.fence.request_reader import RequestReader
+
+ANSWER_SECONDS = 90.0
+"""After this an answer that has not begun is given up. An API server gives its own work 60; Helm waits for ever."""
 
 
 class Connection(asyncio.Protocol):
@@ -31,10 +35,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._link: Link | None = None
         self._passing: asyncio.Task[None] | None = None
-        self._awaits_answer = False
+        self._overdue: asyncio.TimerHandle | None = None
+        """What happens if the answer that is awaited does not begin in time; None where none is awaited."""
 
     def abort(self) -> None:
         """End it at once; a request that waits to be judged is never sent."""
+        self._answer_begins()
         if self._passing is not None:
             self._passing.cancel()
         if self._link is not None:
@@ -48,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._passing is not None or self._awaits_answer:
+        if self._passing is not None or self._overdue is not None:
             self.abort()  # a request before the answer to the last
             return
         try:
@@ -79,7 +85,7 @@ class Connection(asyncio.Protocol):
     # From the API server.
 
     def answered(self, data: bytes) -> None:
-        self._awaits_answer = False
+        self._answer_begins()
         if self._transport is not None:
             self._transport.write(data)
 
@@ -116,7 +122,7 @@ class Connection(asyncio.Protocol):
         if request.is_write:
             await self._pass_write(link, request, head, body)
         elif link.is_usable:
-            self._awaits_answer = True
+            self._await_answer()
             link.send(head)
 
     async def _pass_write(self, link: Link, request: Request, head: bytes, body: bytes) -> None:
@@ -128,7 +134,7 @@ class Connection(asyncio.Protocol):
         if not link.is_usable or self._transport is None or self._transport.is_closing():
             self.abort()  # one of the two went while it was judged: nobody waits for it, nothing is sent
             return
-        self._awaits_answer = True
+        self._await_answer()
         on_success = None if request.is_dry_run else lambda: self._passage.note_touched(request)
         try:
             sent = await link.send_guarded(head + body, may_go=self._passage.may_write, on_success=on_success)
@@ -136,8 +142,17 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if not sent:
-            self._awaits_answer = False
+            self._answer_begins()
             self._refuse_write(record, LEASE_LOST)
+
+    def _await_answer(self) -> None:
+        give_up = partial(self._refuse, 502, UNREACHABLE, close=True)
+        self._overdue = asyncio.get_running_loop().call_later(ANSWER_SECONDS, give_up)
+
+    def _answer_begins(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
     async def _take_link(self) -> Link:
         if self._link is None:
