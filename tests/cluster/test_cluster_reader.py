@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,13 +14,15 @@ from local_cluster import LocalCluster, Rule
 from support.charts import write_chart
 from support.helm import Helm
 
-from helm_rollback.application.ports import RecordConflict, ServedKind
+from helm_rollback.application.ports import RecordConflict, RecordRefused, ServedKind
 from helm_rollback.cluster.connection import Connection
 from helm_rollback.cluster.kubeconfig import load_kubeconfig
 from helm_rollback.cluster.reader import KubernetesCluster, connect
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.domain.record import RecordRef
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.domain.status import Status
+from helm_rollback.helm.record import encode
 
 
 @pytest_asyncio.fixture
@@ -172,21 +175,37 @@ async def test_a_record_put_back_can_be_rolled_back_to(
     assert stored is not None
     await cluster.delete_record(stored.ref)
 
-    ref = await cluster.create_record(shop, 1, stored.payload, {**stored.labels, "status": "deployed", "owner": "me"})
+    async def create() -> RecordRef:
+        return await cluster.create_record(
+            shop,
+            1,
+            stored.payload,
+            status=stored.ref.status,
+            description="Install complete",
+            labels={**stored.labels, "status": "deployed", "owner": "me"},
+        )
+
+    ref = await create()
 
     again = await cluster.read_record(ref)
     assert again is not None
-    assert (again.payload, again.labels) == (stored.payload, stored.labels)
+    assert (again.record, again.labels) == (stored.record, stored.labels)
     assert ref.uid != stored.ref.uid
     with pytest.raises(RecordConflict):
-        await cluster.create_record(shop, 1, stored.payload, stored.labels)
+        await create()
     helm.rollback("shop", 1, "--history-max", "0")
     assert helm.statuses("shop") == {1: "superseded", 2: "superseded", 3: "deployed"}
 
 
-async def test_a_record_for_a_missing_namespace_is_a_conflict(cluster: KubernetesCluster, shop: ReleaseId) -> None:
-    with pytest.raises(RecordConflict):
-        await cluster.create_record(replace(shop, namespace="nowhere"), 1, b"x", {})
+@pytest.mark.parametrize(("namespace", "size"), [("nowhere", 0), ("", 1_200_000)], ids=["no namespace", "too large"])
+async def test_a_record_that_the_api_server_does_not_take_is_refused(
+    cluster: KubernetesCluster, shop: ReleaseId, namespace: str, size: int
+) -> None:
+    release_id = replace(shop, namespace=namespace or shop.namespace)
+    payload = encode({"info": {}, "manifest": os.urandom(size).hex()})
+
+    with pytest.raises(RecordRefused):
+        await cluster.create_record(release_id, 1, payload, status=Status.FAILED, description="", labels={})
 
 
 async def test_a_corrupt_record_is_read_with_its_problem(

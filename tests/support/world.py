@@ -23,6 +23,7 @@ from support.ledgers import make_ledger, sqlite_url
 from support.samples import Clock, operation_id
 from support.service import Service
 
+from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import Drain
 from helm_rollback.application.observation_turn import observe_in_turn
 from helm_rollback.application.ports import Cluster, Fence, Helm, Ports
@@ -53,6 +54,8 @@ class Choices:
     works: bool = True
     """Whether it carries out what it accepts; else operations stay PENDING."""
     observes: bool = True
+    reached: Reached = go_on
+    """Told at each crash point."""
 
 
 @dataclass(kw_only=True)
@@ -145,4 +148,5 @@ class World:
             new_operation_id=lambda _: operation_id(next(self._numbers)),
             drain=Drain(),
             heartbeat_seconds=chosen.heartbeat_seconds,
+            reached=chosen.reached,
         )

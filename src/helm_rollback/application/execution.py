@@ -8,7 +8,7 @@ only the look differs. Nothing here decides from Helm's exit code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 
 from helm_rollback.application import observation, outcome, preflight
@@ -18,6 +18,7 @@ from helm_rollback.application.helm_run import run_helm
 from helm_rollback.application.journal import PAUSE, GaveUp, Journal
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Claim, Ports, RecordConflict, T
+from helm_rollback.application.put_back import LostRecord, NotPutBack, put_back
 from helm_rollback.application.refresh import cluster_of
 from helm_rollback.application.situation import Situation, look, seen_deployed
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
@@ -136,10 +137,15 @@ class Execution:
         if await self._is_spent():
             await self._conclusion.interrupt("it was interrupted too often, or too long ago, to be started again")
             return
-        checked = await preflight.check(self._ports.ledger, self._journal.operation, answers, decode=self._ports.decode)
+        checked = await preflight.check(
+            self._ports.ledger, self._journal.operation, situation, answers, decode=self._ports.decode
+        )
         if checked.failure is not None:
             await self._conclusion.fail(checked.failure)
             return
+        if checked.lost:
+            await self._asked(self._put_back(checked.lost))
+            return  # to look again: the fence compares with what was stored then
         if self._ports.drain.started:
             raise GaveUp
         if not await self._journal.begin():
@@ -154,6 +160,13 @@ class Execution:
             )
             return
         await self._conclude(run)
+
+    async def _put_back(self, lost: Sequence[LostRecord]) -> None:
+        """Let Helm find again what it no longer stores."""
+        try:
+            await put_back(self._cluster, self._lease, lost, self._ports.reached)
+        except NotPutBack as problem:
+            await self._conclusion.fail_for(problem.reason, str(problem))
 
     async def _is_spent(self) -> bool:
         """Whether an interrupted operation is not to be started once more."""

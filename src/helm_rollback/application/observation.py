@@ -91,17 +91,12 @@ def _apply(
             _advance(tx, known, stored, watched=watched, others=others, cause=cause)
         return
     if known is not None and _is_put_back(known, stored):
-        _advance(
-            tx,
-            replace(known, stored_by_helm=True, resource_version=0),
-            stored,
-            watched=False,
-            others=others,
-            cause=cause,
-        )
+        _note_put_back(tx, known, stored)
         return
     if known is not None:
         release = _make_room(tx, release, known)
+    elif _begins_anew(tx, release, stored):
+        release = _reborn(tx, release)
     _enter(tx, release, stored, others=others, cause=cause)
 
 
@@ -115,17 +110,43 @@ def _is_put_back(known: Revision, stored: StoredRecord) -> bool:
     )
 
 
+def _note_put_back(tx: LedgerTransaction, known: Revision, stored: StoredRecord) -> None:
+    """Helm stores a revision again. It is a copy, so but for DEPLOYED it proves nothing that was not known."""
+    after = replace(_at_version(tx, known, stored), stored_by_helm=True)
+    if after.status is Status.DEPLOYED:
+        after = with_proofs(tx, after, stored, watched=True, others=())
+    tx.update_revision(after)
+    if after.status is not known.status:
+        operation = _restorer(tx, known)
+        tx.append(
+            known.release_id,
+            _transition(known.status, after, operation, Cause.SERVICE if operation else Cause.EXTERNAL),
+        )
+
+
 def _make_room(tx: LedgerTransaction, release: Release, known: Revision) -> Release:
     """The number is used again: by a new life of the release, or within this one after its record was deleted."""
     if known.stored_by_helm:
         apply_removal(tx, release.release_id, revision=known.revision, uid=known.uid)
         known = replace(known, stored_by_helm=False)
     if tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=True) is None:
-        reborn = replace(release, incarnation=release.incarnation + 1)
-        tx.update_release(reborn)
-        return reborn
+        return _reborn(tx, release)
     tx.update_revision(replace(known, replaced_time=tx.now(), update_time=tx.now()))
     return release
+
+
+def _begins_anew(tx: LedgerTransaction, release: Release, stored: StoredRecord) -> bool:
+    """Whether a number that the ledger never saw is of a new life: nothing is stored of the last, which got further."""
+    if stored.ref.revision >= release.current_revision:
+        return False
+    return tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=True) is None
+
+
+def _reborn(tx: LedgerTransaction, release: Release) -> Release:
+    """The release in its next incarnation."""
+    reborn = replace(release, incarnation=release.incarnation + 1)
+    tx.update_release(reborn)
+    return reborn
 
 
 def _enter(
@@ -148,21 +169,26 @@ def _advance(
     cause: Cause,
 ) -> None:
     """Take a known revision forward to a newer version of its record."""
+    after = with_proofs(tx, _at_version(tx, known, stored), stored, watched=watched, others=others)
+    tx.update_revision(after)
+    if after.status is not known.status:
+        operation = _mover(tx, known, after)
+        tx.append(known.release_id, _transition(known.status, after, operation, Cause.SERVICE if operation else cause))
+
+
+def _at_version(tx: LedgerTransaction, known: Revision, stored: StoredRecord) -> Revision:
+    """A known revision as this version of its record has it."""
     record = stored.record
     readable = known if known.payload_digest else _with_content(tx, known, stored)
-    after = replace(
+    return replace(
         readable,
         status=stored.ref.status if record is not None else Status.UNKNOWN,
         description=_description(record) if record is not None else stored.problem,
         uid=stored.ref.uid,
         resource_version=stored.ref.resource_version,
+        labels=_labels(stored),
         update_time=tx.now(),
     )
-    after = with_proofs(tx, after, stored, watched=watched, others=others)
-    tx.update_revision(after)
-    if after.status is not known.status:
-        operation = _mover(tx, known, after)
-        tx.append(known.release_id, _transition(known.status, after, operation, Cause.SERVICE if operation else cause))
 
 
 def _new_revision(
@@ -188,8 +214,13 @@ def _new_revision(
         reason=operation.reason if operation else "",
         uid=ref.uid,
         resource_version=ref.resource_version,
+        labels=_labels(stored),
     )
     return _with_content(tx, bare, stored)
+
+
+def _labels(stored: StoredRecord) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(stored.further_labels.items()))
 
 
 def _description(record: HelmRecord) -> str:
@@ -240,6 +271,12 @@ def _mover(tx: LedgerTransaction, before: Revision, after: Revision) -> Operatio
     result = tx.revision(before.release_id, live.base_revision + 1, incarnation=live.incarnation)
     ours = result is not None and result.operation_id == live.operation_id
     return live if ours and after.status is Status.SUPERSEDED else None
+
+
+def _restorer(tx: LedgerTransaction, put_back: Revision) -> Operation | None:
+    """The operation that put a record back, if there is one that needs it."""
+    live = tx.live_operation(put_back.release_id)
+    return live if live is not None and put_back.revision in (live.base_revision, live.target_revision) else None
 
 
 def attribute(tx: LedgerTransaction, operation: Operation, revision: Revision) -> Revision:

@@ -242,6 +242,10 @@ class RecordConflict(Exception):
     """The record changed, or went, since it was read: nothing was written."""
 
 
+class RecordRefused(Exception):
+    """The API server does not take the record: its namespace is gone, it is too large, or a policy is against it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServedKind:
     api_version: str
@@ -307,9 +311,19 @@ class Cluster(Protocol):
         """Set status `failed` in label and payload. Raises RecordConflict unless it is still that version."""
 
     async def create_record(
-        self, release_id: ReleaseId, revision: int, payload: bytes, labels: dict[str, str]
+        self,
+        release_id: ReleaseId,
+        revision: int,
+        payload: bytes,
+        *,
+        status: Status,
+        description: str,
+        labels: Mapping[str, str],
     ) -> RecordRef:
-        """Put a record back. Raises RecordConflict where one is there."""
+        """Put a record back, with `status` in label and payload. `labels` are its further ones.
+
+        Raises RecordConflict where a Secret of that name is there, RecordRefused.
+        """
 
     async def delete_record(self, ref: RecordRef) -> None:
         """Delete exactly that version. Raises RecordConflict unless it is still that version."""

@@ -2,7 +2,8 @@
 
 Helm strands a release in pending-rollback when a kind is not served any more
 (`pkg/action/rollback.go`, performRollback builds the objects after it wrote its
-record), and applies whatever a record says, edited or not.
+record), applies whatever a record says, edited or not, and finds a target only among
+the records that it still stores.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from helm_rollback.application import manifest
 from helm_rollback.application.masking import secrets_of
 from helm_rollback.application.ports import Cluster, Ledger, LedgerView, Served, ServedKind
+from helm_rollback.application.put_back import LostRecord
+from helm_rollback.application.situation import Situation
 from helm_rollback.domain.evidence import rollback_hooks
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation
 from helm_rollback.domain.record import HelmRecord, StoredRecord
@@ -30,6 +33,8 @@ class Preflight:
     """Secret texts of base and target, to be kept out of everything told."""
     api_state: str = ""
     """The state of the API that was checked against."""
+    lost: tuple[LostRecord, ...] = ()
+    """What Helm needs and does not store any more, in the order in which it is to be put back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +54,46 @@ async def ask(cluster: Cluster, operation: Operation) -> Answers:
 
 
 async def check(
-    ledger: Ledger, operation: Operation, answers: Answers, *, decode: Callable[[bytes], HelmRecord]
+    ledger: Ledger,
+    operation: Operation,
+    situation: Situation,
+    answers: Answers,
+    *,
+    decode: Callable[[bytes], HelmRecord],
 ) -> Preflight:
-    """Check the answers against what the ledger archived."""
+    """Check what the look and the answers show against what the ledger archived. Raises LedgerCorrupt."""
     base, target = await _archived(ledger, operation, decode)
-    records = [record for record in (base[1], target[1]) if record is not None]
+    records = [found.record for found in (base, target) if found.record is not None]
     secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in records))
-    unusable = _unusable(operation, answers.target, target[0], base[0])
-    if unusable is not None:
-        return Preflight(failure=unusable, secrets=secrets)
-    missing = _needed_kinds(operation, base[1], target[1]) - answers.served.kinds
+    base_is_stored = situation.base is not None and situation.ref_of(situation.base) is not None
+    unusable = _unusable(answers.target, target) or _unusable_base(base, is_stored=base_is_stored)
+    if unusable:
+        return Preflight(failure=_nothing_run(FailureReason.RECORD_MISMATCH, unusable), secrets=secrets)
+    missing = _needed_kinds(operation, base.record, target.record) - answers.served.kinds
     if missing:
         return Preflight(failure=_not_served(missing), secrets=secrets)
-    return Preflight(secrets=secrets, api_state=answers.served.state)
+    # The base first: the newest record that Helm stores is current, also if only this one gets there.
+    lost = [] if base_is_stored else [base.lost]
+    if answers.target is None and operation.target_revision != operation.base_revision:
+        lost.append(target.lost)
+    return Preflight(secrets=secrets, api_state=answers.served.state, lost=tuple(lost))
 
 
-_Archived = tuple[Revision | None, HelmRecord | None]
+@dataclass(frozen=True, slots=True)
+class _Archived:
+    """A revision as the ledger has it. Without payload and record where it never could be read."""
+
+    revision: Revision | None
+    payload: bytes | None
+    record: HelmRecord | None
+
+    @property
+    def lost(self) -> LostRecord:
+        """What is to be put back of it."""
+        assert self.revision is not None
+        assert self.payload is not None
+        assert self.record is not None
+        return LostRecord(revision=self.revision, payload=self.payload, record=self.record)
 
 
 async def _archived(
@@ -86,46 +115,52 @@ async def _archived(
 
 def _decoded(found: tuple[Revision | None, bytes | None], decode: Callable[[bytes], HelmRecord]) -> _Archived:
     revision, payload = found
-    return revision, decode(payload) if payload is not None else None
+    return _Archived(revision, payload, decode(payload) if payload is not None else None)
 
 
-def _unusable(
-    operation: Operation, stored: StoredRecord | None, archived: Revision | None, base: Revision | None
-) -> Failure | None:
-    """Why Helm can not go from the base's record to the target's as they are stored."""
-    target = operation.target_revision
+def _unusable(stored: StoredRecord | None, archived: _Archived) -> str:
+    """Why Helm can not go to the target's record; empty where it can, once it is there."""
     if stored is None:
-        return _nothing_run(
-            FailureReason.HELM_FAILED, f"Helm no longer stores revision {target}, and this version does not put it back"
-        )
+        return _not_archived(archived)
     if stored.record is None:
-        return _nothing_run(
-            FailureReason.RECORD_MISMATCH, f"the record of revision {target} can not be read: {stored.problem}"
+        return f"the record of revision {stored.ref.revision} can not be read: {stored.problem}"
+    if not _is_archived(stored.record, archived.revision):
+        return (
+            f"the record of revision {stored.ref.revision} in the cluster is not what the ledger archived: "
+            "someone edited it"
         )
-    if base is not None and base.status is Status.UNKNOWN:
+    return ""
+
+
+def _unusable_base(base: _Archived, *, is_stored: bool) -> str:
+    """Why Helm can not start from the base's record."""
+    revision = base.revision
+    if revision is None or not is_stored:
+        return _not_archived(base)
+    if revision.status is Status.UNKNOWN:
         # Helm passes over what it can not decode, and then takes the number of the next one twice.
-        return _nothing_run(
-            FailureReason.RECORD_MISMATCH,
-            f"the record of the current revision {base.revision} can not be read: {base.description}",
-        )
-    if not _is_archived(stored, archived):
-        return _nothing_run(
-            FailureReason.RECORD_MISMATCH,
-            f"the record of revision {target} in the cluster is not what the ledger archived: someone edited it",
-        )
-    return None
+        return f"the record of the current revision {revision.revision} can not be read: {revision.description}"
+    return ""
 
 
-def _is_archived(stored: StoredRecord, archived: Revision | None) -> bool:
+def _not_archived(archived: _Archived) -> str:
+    """Why a record that Helm no longer stores can not be put back; empty where it can."""
+    if archived.revision is None:
+        return "Helm no longer stores the record, and the ledger has none under its number"
+    if archived.record is None:
+        number = archived.revision.revision
+        return f"Helm no longer stores revision {number}, and its record could not be read while it did"
+    return ""
+
+
+def _is_archived(record: HelmRecord, archived: Revision | None) -> bool:
     """Whether the cluster's record still has the content that the ledger archived.
 
     Helm's own rewriting rounds numbers in values, so those are compared as float64.
     """
-    record = stored.record
-    return (
-        record is not None
-        and archived is not None
-        and (record.manifest_digest, record.values_digest) == (archived.manifest_digest, archived.values_digest)
+    return archived is not None and (record.manifest_digest, record.values_digest) == (
+        archived.manifest_digest,
+        archived.values_digest,
     )
 
 

@@ -8,7 +8,7 @@ Secret's type, so neither does this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from helm_rollback.domain.errors import ClusterUnreachable
 from helm_rollback.domain.live_object import LiveObject, Resource
 from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
+from helm_rollback.domain.status import Status
 from helm_rollback.helm.record import UndecodableRecord, from_secret, ref_from_metadata
 
 PAGE_SIZE = 500
@@ -133,10 +134,19 @@ class KubernetesCluster:
         return await writes.set_failed(self._connection, stored, description=description)
 
     async def create_record(
-        self, release_id: ReleaseId, revision: int, payload: bytes, labels: dict[str, str]
+        self,
+        release_id: ReleaseId,
+        revision: int,
+        payload: bytes,
+        *,
+        status: Status,
+        description: str,
+        labels: Mapping[str, str],
     ) -> RecordRef:
-        """Put a record back. Raises RecordConflict where one is there."""
-        return await writes.create_record(self._connection, release_id, revision, payload, labels)
+        """Put a record back. Raises RecordConflict where a Secret of that name is there, RecordRefused."""
+        return await writes.create_record(
+            self._connection, release_id, revision, payload, status=status, description=description, labels=labels
+        )
 
     async def delete_record(self, ref: RecordRef) -> None:
         """Delete exactly that version. Raises RecordConflict unless it is still that version."""

@@ -6,18 +6,21 @@ Helm itself writes without such a guard, so nothing here may rely on Helm to not
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from helm_rollback.application.ports import RecordConflict
+from helm_rollback.application.ports import RecordConflict, RecordRefused
 from helm_rollback.cluster.connection import METADATA, Connection
 from helm_rollback.domain.errors import ClusterUnreachable
 from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.domain.status import Status
-from helm_rollback.helm.record import UndecodableRecord, decode, from_secret, ref_from_metadata, with_status
+from helm_rollback.helm.record import from_secret, ref_from_metadata, with_status
 
 _SECRET_TYPE = "helm.sh/release.v1"  # noqa: S105 - a type, no secret
+_NOT_TAKEN = (400, 404, 413, 422)
+"""What the API server says to a Secret that it will not take the next time either."""
 
 
 def secrets_path(namespace: str, name: str = "") -> str:
@@ -54,21 +57,29 @@ async def set_failed(connection: Connection, stored: StoredRecord, *, descriptio
 
 
 async def create_record(
-    connection: Connection, release_id: ReleaseId, revision: int, payload: bytes, labels: dict[str, str]
+    connection: Connection,
+    release_id: ReleaseId,
+    revision: int,
+    payload: bytes,
+    *,
+    status: Status,
+    description: str,
+    labels: Mapping[str, str],
 ) -> RecordRef:
-    """Put a record back as Helm would store it.
+    """Put a record back as Helm would store it, with `status` and `description`.
 
-    The labels that Helm selects by follow from the release and the payload, whatever
-    `labels` says. Raises RecordConflict where a record, or no namespace, is there.
+    The labels that Helm selects by follow from the release and the status, whatever
+    `labels` says. Raises RecordConflict where a Secret of that name is there, RecordRefused,
+    and UndecodableRecord for a payload that has no status to set.
     """
-    name = secret_name(release_id.name, revision)
-    system = {"name": release_id.name, "owner": "helm", "version": str(revision), "status": _status(payload, labels)}
+    name, release = secret_name(release_id.name, revision), with_status(payload, status, description)
+    system = {"name": release_id.name, "owner": "helm", "version": str(revision), "status": status.helm_word}
     secret: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": _SECRET_TYPE,
         "metadata": {"name": name, "namespace": release_id.namespace, "labels": {**labels, **system}},
-        "data": {"release": base64.b64encode(payload).decode()},
+        "data": {"release": base64.b64encode(release).decode()},
     }
     answer = await connection.request(
         "POST",
@@ -77,10 +88,12 @@ async def create_record(
         release_id=release_id,
         accept=METADATA,
         body=secret,
-        expected=(404,),
+        expected=_NOT_TAKEN,
     )
     if answer.status_code == 404:
-        raise RecordConflict(f"namespace {release_id.namespace} is gone")
+        raise RecordRefused(f"namespace {release_id.namespace} is gone")
+    if answer.status_code in _NOT_TAKEN:
+        raise RecordRefused(f"the API server answered {answer.status_code} to the record")
     ref = ref_from_metadata(connection.parse(answer.content, release_id=release_id)["metadata"])
     if ref is None:
         problem = f"it stored {name} under other labels than it was given"
@@ -104,13 +117,6 @@ async def delete_record(connection: Connection, ref: RecordRef) -> None:
     )
     if answer.status_code == 404:
         raise RecordConflict(f"{ref.secret_name} is gone")
-
-
-def _status(payload: bytes, labels: dict[str, str]) -> str:
-    try:
-        return decode(payload).status.helm_word
-    except UndecodableRecord:
-        return labels.get("status", Status.UNKNOWN.helm_word)
 
 
 def _release_of(connection: Connection, ref: RecordRef) -> ReleaseId:

@@ -100,6 +100,9 @@ class RecordRef:
     """The Secret's creationTimestamp."""
 
 
+_LABELS_OF_CONTENT = ("name", "owner", "status", "version")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecord:
     """One version of a release Secret. `record` is None where it can not be decoded."""
@@ -108,10 +111,15 @@ class StoredRecord:
     payload: bytes
     """`data.release` as Helm wrote it: base64 of gzip of JSON (the API's own base64 is off)."""
     labels: dict[str, str]
-    """All labels, custom ones too: needed to put the Secret back."""
+    """All labels, custom ones too."""
     record: HelmRecord | None
     problem: str = ""
     """Why it can not be decoded, in words."""
+
+    @property
+    def further_labels(self) -> dict[str, str]:
+        """Those that neither name nor content of the record tell: needed to put the Secret back."""
+        return {key: value for key, value in self.labels.items() if key not in _LABELS_OF_CONTENT}
 
 
 def secret_name(release_name: str, revision: int) -> str:

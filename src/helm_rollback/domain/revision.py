@@ -68,6 +68,8 @@ class Revision:
     uid: str = ""
     resource_version: int = 0
     """With `uid`, the newest version of the Secret that was applied. Older ones are dropped."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """The further labels of that version, sorted: custom ones, and Helm's notes of times."""
 
     @property
     def successful(self) -> bool:

@@ -7,6 +7,7 @@ migration, and rows written before are still read.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, Final
 
@@ -125,6 +126,7 @@ def revision_values(revision: Revision) -> Values:
         "stored_by_helm": revision.stored_by_helm,
         "uid": revision.uid,
         "resource_version": revision.resource_version,
+        "labels": json.dumps(dict(revision.labels)),
     }
 
 
@@ -160,6 +162,7 @@ def to_revision(row: Row[Any], release_id: ReleaseId) -> Revision:
         stored_by_helm=row.stored_by_helm,
         uid=row.uid,
         resource_version=row.resource_version,
+        labels=tuple(json.loads(row.labels).items()),
     )
 
 

@@ -198,6 +198,7 @@ class RevisionRow(_Row, table=True):
     stored_by_helm: bool
     uid: str
     resource_version: int = Field(sa_type=BigInteger)
+    labels: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "{}"})
 
 
 class OperationRow(_Row, table=True):

@@ -9,7 +9,7 @@ from contract.executor.stage import STAMP, Audience, Play, Stage, perform, store
 from contract.executor.suite import refusing
 
 from helm_rollback.application.ports import RecordConflict, ServedKind, WatchKind
-from helm_rollback.domain.record import StoredRecord, secret_name
+from helm_rollback.domain.record import RecordRef, StoredRecord, secret_name
 from helm_rollback.domain.status import Status
 
 
@@ -98,14 +98,26 @@ class Records:
         pending = await left_pending(stage)
         await stage.cluster.delete_record(pending.ref)
 
-        ref = await stage.cluster.create_record(stage.release_id, 3, pending.payload, pending.labels)
+        async def create() -> RecordRef:
+            return await stage.cluster.create_record(
+                stage.release_id,
+                3,
+                pending.payload,
+                status=Status.SUPERSEDED,
+                description="it was",
+                labels={"team": "shop", "owner": "me"},
+            )
+
+        ref = await create()
 
         stored = await stage.cluster.read_record(ref)
+        assert pending.record is not None
         assert stored is not None
-        assert stored.record == pending.record
+        assert stored.record == replace(pending.record, status=Status.SUPERSEDED, description="it was")
+        assert (stored.ref.status, stored.further_labels) == (Status.SUPERSEDED, {"team": "shop"})
         assert ref.uid != pending.ref.uid
         with pytest.raises(RecordConflict):
-            await stage.cluster.create_record(stage.release_id, 3, pending.payload, pending.labels)
+            await create()
 
     async def test_the_kinds_of_the_core_are_served(self, stage: Stage) -> None:
         served = (await stage.cluster.served_kinds()).kinds

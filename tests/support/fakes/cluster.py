@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from support.fakes.objects import FakeObjects, resource_of
 from helm_rollback.application.ports import (
     Listing,
     RecordConflict,
+    RecordRefused,
     Served,
     ServedKind,
     WatchEvent,
@@ -63,6 +64,8 @@ class FakeCluster:
         self.denied: set[str] = set()
         """Verbs that RBAC denies this service: list, get, update, create, delete, watch (all of release
         records), get object, delete object."""
+        self.gone_namespaces: set[str] = set()
+        """Those that were deleted: nothing can be created there."""
         self.served = set(_SERVED)
         self.requests: Counter[str] = Counter()
         """How often the service asked for what."""
@@ -126,21 +129,24 @@ class FakeCluster:
         ]
         return {document["version"]: document for document in sorted(found, key=lambda document: document["version"])}
 
-    def create(self, document: Document) -> StoredRecord:
-        """POST a record. Raises AlreadyStored."""
+    def create(self, document: Document, labels: Mapping[str, str] | None = None) -> StoredRecord:
+        """POST a record, with further labels. Raises AlreadyStored."""
         key = _key(document)
         if key in self._secrets:
             raise AlreadyStored(key[1])
         self._version += 1
         uid = f"uid-{self._version}"
-        return self._store(WatchKind.ADDED, key, document, uid=uid, created=self.now())
+        return self._store(WatchKind.ADDED, key, document, uid=uid, created=self.now(), labels=labels or {})
 
     def update(self, document: Document) -> StoredRecord:
         """PUT a record, whatever version is there. Raises KeyError."""
         key = _key(document)
         before = self._secrets[key]
         self._version += 1
-        return self._store(WatchKind.MODIFIED, key, document, uid=before["uid"], created=before["created"])
+        labels: dict[str, str] = before["stored"].further_labels
+        return self._store(
+            WatchKind.MODIFIED, key, document, uid=before["uid"], created=before["created"], labels=labels
+        )
 
     def delete(self, namespace: str, name: str) -> None:
         """DELETE a record. Raises KeyError."""
@@ -158,15 +164,32 @@ class FakeCluster:
         secret["stored"] = stored
         self._tell(WatchKind.MODIFIED, stored)
 
-    def _store(self, kind: WatchKind, key: Key, document: Document, *, uid: str, created: datetime) -> StoredRecord:
+    def _store(
+        self,
+        kind: WatchKind,
+        key: Key,
+        document: Document,
+        *,
+        uid: str,
+        created: datetime,
+        labels: Mapping[str, str],
+    ) -> StoredRecord:
         document = deepcopy(document)  # the writer goes on with its own
-        stored = self._stored(document, uid=uid, created=created)
+        stored = self._stored(document, uid=uid, created=created, labels=labels)
         self._secrets[key] = {"document": document, "stored": stored, "uid": uid, "created": created}
         self._tell(kind, stored)
         return stored
 
-    def _stored(self, document: Document, *, uid: str, created: datetime, payload: str = "") -> StoredRecord:
-        secret = secret_of(document)
+    def _stored(
+        self,
+        document: Document,
+        *,
+        uid: str,
+        created: datetime,
+        labels: Mapping[str, str] | None = None,
+        payload: str = "",
+    ) -> StoredRecord:
+        secret = secret_of(document, labels=labels)
         secret["metadata"] |= {
             "uid": uid,
             "resourceVersion": str(self._version),
@@ -253,11 +276,20 @@ class FakeCluster:
         return written
 
     async def create_record(
-        self, release_id: ReleaseId, revision: int, payload: bytes, labels: dict[str, str]
+        self,
+        release_id: ReleaseId,
+        revision: int,
+        payload: bytes,
+        *,
+        status: Status,
+        description: str,
+        labels: Mapping[str, str],
     ) -> RecordRef:
         self._ask("create", release_id)
+        if release_id.namespace in self.gone_namespaces:
+            raise RecordRefused(f"namespace {release_id.namespace} is gone")
         try:
-            return self.create(parse(unpack(payload))).ref
+            return self.create(parse(unpack(with_status(payload, status, description))), labels).ref
         except AlreadyStored as problem:
             raise RecordConflict(f"{problem} is there") from problem
 

@@ -1,4 +1,4 @@
-"""Several replicas on one ledger: one of them observes a cluster, by a lease. And leftovers that are to be removed."""
+"""Replicas: one of them observes a cluster, by a lease. Leftovers to be removed, and labels to be put back."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("operation", sa.Column("remove_leftovers", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("revision", sa.Column("labels", sa.Text(), nullable=False, server_default="{}"))
     op.add_column("observed_cluster", sa.Column("lease_owner", sa.String(), nullable=True))
     op.add_column("observed_cluster", sa.Column("lease_expires", sa.DateTime(timezone=True), nullable=True))
     op.add_column("observed_cluster", sa.Column("fence_token", sa.BigInteger(), nullable=False, server_default="0"))
