@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from types import FrameType
 
 from helm_rollback.application.crash_points import CRASH_AT, crash_at, go_on
@@ -40,6 +39,7 @@ from helm_rollback.servicer.server import Server
 from helm_rollback.settings import Settings
 from helm_rollback.store import SqlLedger
 from helm_rollback.store.errors import LedgerUnusable
+from helm_rollback.store.migrate import Migrations
 
 _log = logging.getLogger(__name__)
 
@@ -119,21 +119,22 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
             name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
             for name, cluster in settings.clusters.items()
         }
-        ledger = SqlLedger.open(settings.database, clock=_utc_now)
+        ledger = SqlLedger.open(settings.database, migrations=Migrations.APPLY if settings.migrate else None)
     try:
         await _check_distinct(clusters)
-        yield Ports(
-            ledger=ledger,
-            ledger_id=ledger.ledger_id,
-            clusters=clusters,
-            helm=helm,
-            fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}, reached=reached),
-            decode=decode,
-            new_operation_id=OperationIds(random_bits=secrets.randbits),
-            drain=drain,
-            heartbeat_seconds=settings.heartbeat.total_seconds(),
-            reached=reached,
-        )
+        async with ledger.sharing():
+            yield Ports(
+                ledger=ledger,
+                ledger_id=ledger.ledger_id,
+                clusters=clusters,
+                helm=helm,
+                fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}, reached=reached),
+                decode=decode,
+                new_operation_id=OperationIds(random_bits=secrets.randbits),
+                drain=drain,
+                heartbeat_seconds=settings.heartbeat.total_seconds(),
+                reached=reached,
+            )
     finally:
         for cluster in clusters.values():
             await cluster.close()
@@ -198,7 +199,3 @@ def upstream_of(cluster: KubernetesCluster) -> Upstream:
         base_path=server.base_path,
         authorization=server.authorization,
     )
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

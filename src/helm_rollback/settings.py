@@ -98,7 +98,11 @@ class Settings(BaseSettings):
     http: str = "127.0.0.1:8080"
     """Where REST will listen, HOST:PORT. Accepted, and not served by this version."""
     database: str = Field(default_factory=default_database, repr=False)
-    """The ledger, as a database URL: `sqlite:////path/ledger.db`. Not shown, since it may hold a password."""
+    """The ledger, as a database URL: `sqlite:////path/ledger.db`, or `postgresql://USER@HOST/NAME` for several
+    servers on one ledger. Not shown, since it may hold a password."""
+    migrate: bool = False
+    """Bring the tables of a PostgreSQL ledger up to date before serving; else a server refuses to start on tables
+    that are behind, and `helm-rollback migrate` is run first. SQLite's are always brought up to date."""
     kubeconfig: HomePath = ""
     """The kubeconfig of the cluster `default`; empty: as kubectl finds it, or the pod's own account."""
     context: str = ""

@@ -147,7 +147,7 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     def _make_template(self) -> None:
-        if not self.execute(f"SELECT FROM pg_database WHERE datname = '{_TEMPLATE}'"):
+        if (_TEMPLATE,) not in self.execute("SELECT datname FROM pg_database"):
             self.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
             migrate(self.url(_TEMPLATE))
 

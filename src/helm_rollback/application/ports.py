@@ -136,7 +136,8 @@ class LedgerTransaction(LedgerView, Protocol):
     def lock_release(self, release_id: ReleaseId) -> Release | None:
         """Hold the release until the transaction ends, so that nobody else changes it meanwhile."""
 
-    def add_release(self, release: Release) -> None: ...
+    def add_release(self, release: Release) -> None:
+        """Enter it, and hold it until the transaction ends. One that somebody entered just now stays as it is."""
 
     def update_release(self, release: Release) -> None:
         """Store the projection; `last_sequence` is left to `append`."""
@@ -239,7 +240,7 @@ class WatchExpired(Exception):
 
 
 class RecordConflict(Exception):
-    """The record changed, or went, since it was read: nothing was written."""
+    """The record, or object, changed or went since it was read: nothing was written."""
 
 
 class RecordRefused(Exception):

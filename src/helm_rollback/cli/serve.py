@@ -11,7 +11,10 @@ import typer
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", envvar="HELM_ROLLBACK_CONFIG", help="A TOML file with these settings.")
 ]
-DatabaseOption = Annotated[str | None, typer.Option("--database", metavar="URL", help="sqlite:////path/ledger.db")]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="sqlite:////path/ledger.db or postgresql://USER@HOST/NAME"),
+]
 
 
 def serve(
@@ -20,6 +23,9 @@ def serve(
     grpc: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where gRPC listens.")] = None,
     http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Accepted; REST is not served yet.")] = None,
     database: DatabaseOption = None,
+    migrate: Annotated[
+        bool | None, typer.Option("--migrate", help="Migrate a PostgreSQL ledger before serving.")
+    ] = None,
     kubeconfig: Annotated[str | None, typer.Option(metavar="FILE", help="Of the cluster `default`.")] = None,
     context: Annotated[str | None, typer.Option(metavar="NAME", help="Of that kubeconfig.")] = None,
     helm: Annotated[str | None, typer.Option(metavar="PATH", help="The Helm to run.")] = None,
@@ -50,7 +56,7 @@ def serve(
 
 
 def migrate(*, config: ConfigOption = None, database: DatabaseOption = None) -> None:
-    """Bring the ledger's tables up to this version, and end. `serve` does it too."""
+    """Bring the ledger's tables up to this version, and end. On SQLite `serve` does it too."""
     settings = _settings({"database": database}, config)
 
     from helm_rollback.store.errors import LedgerUnusable

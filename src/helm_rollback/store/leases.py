@@ -25,10 +25,11 @@ _free: Final = (
     .order_by(operation.c.operation_id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+    .cte("free")  # as a subquery it may be run for each row, and lock more than it gives
 )
 _claim: Final = (
     update(operation)
-    .where(operation.c.operation_id.in_(_free))
+    .where(operation.c.operation_id.in_(select(_free.c.operation_id)))
     .values(
         lease_owner=bindparam("owner"),
         lease_expires=bindparam("until"),

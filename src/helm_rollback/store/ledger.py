@@ -1,9 +1,8 @@
 """`SqlLedger`: the `Ledger` port on SQL.
 
-Transactions run in threads. One thread writes, on the one connection that can;
-some threads read, each transaction on a snapshot of its own. SQLite with one
-writer has an eighth of the worst latency of SQLite with eight, and its order of
-commits is the order of the events.
+Transactions run in threads, each on a connection of the pool; as many write, and read,
+at once as the engine likes. A reader's transaction sees one moment. Nothing waits for
+ever: not for a thread, not for a lock, not for a server that hangs.
 """
 
 from __future__ import annotations
@@ -11,68 +10,73 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from helm_rollback.application.ports import LedgerTransaction, LedgerView, Wakeup
+from helm_rollback.domain.errors import StoreUnavailable
 from helm_rollback.domain.release import ReleaseId
-from helm_rollback.store import dialect, leases, migrate, observations
+from helm_rollback.store import leases, migrate, observations
+from helm_rollback.store.engines.database import Database, Now, database_at
+from helm_rollback.store.hints import Hints
 from helm_rollback.store.migrate import Migrations
 from helm_rollback.store.tables import ledger
 from helm_rollback.store.transaction import Transaction
 from helm_rollback.store.view import View
-from helm_rollback.store.wakeups import Wakeups
+from helm_rollback.store.wakeups import OPERATIONS, Wakeups
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-READERS: Final = 4
-OPERATIONS: Final = "operations"
-"""What `watch_operations` watches; a release is watched by its id."""
+PATIENCE: Final = 5.0
+"""Seconds that a call waits for its turn."""
+TRIES: Final = 5
+"""How often a transaction is run that others are in the way of."""
 
 
 class SqlLedger:
     """An open ledger. `SqlLedger.open` makes one; `close` when all who use it have ended."""
 
-    def __init__(
-        self, database: Path, lock: dialect.ProcessLock, ledger_id: str, clock: Callable[[], datetime]
-    ) -> None:
-        self._lock = lock
+    def __init__(self, database: Database, ledger_id: str, now: Now) -> None:
+        self._database = database
         self._ledger_id = ledger_id
-        self._clock = clock
+        self._now = now
         self._wakeups = Wakeups()
-        self._writing = dialect.writing_engine(database)
-        self._reading = dialect.reading_engine(database, READERS)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-read")
-        self._write_connection: Connection | None = None
+        self._hints: Hints | None = None
+        self._writing = database.writing_engine()
+        self._reading = database.reading_engine()
+        self._writers = ThreadPoolExecutor(database.writers, thread_name_prefix="ledger-write")
+        self._readers = ThreadPoolExecutor(database.readers, thread_name_prefix="ledger-read")
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], datetime], migrations: Migrations = Migrations.APPLY) -> SqlLedger:
+    def open(
+        cls, url: str, *, clock: Callable[[], datetime] | None = None, migrations: Migrations | None = None
+    ) -> SqlLedger:
         """Open the ledger at `url`, made or migrated where that is needed. Blocks; call it before serving.
 
-        Raises LedgerUnusable, which says what to do.
+        Without a clock its time is the engine's own. Without `migrations` a ledger of one
+        process is migrated, a shared one is not. Raises LedgerUnusable, which says what to do.
         """
-        dialect.check_version()
-        database = dialect.database_path(url)
-        lock = dialect.ProcessLock(database)
+        database = database_at(url)
+        if migrations is None:
+            migrations = Migrations.CHECK if database.shared else Migrations.APPLY
         try:
-            dialect.make_file(database)
-            lock.acquire()
-            return cls(database, lock, _prepared(database, migrations), clock)
+            database.occupy()
+            return cls(database, _prepared(database, migrations), database.now if clock is None else lambda _: clock())
         except (OSError, DBAPIError) as error:
-            lock.release()
-            raise dialect.unusable(database, error) from error
+            database.leave()
+            raise database.unusable(error) from error
         except BaseException:
-            lock.release()
+            database.leave()
             raise
 
     @property
@@ -81,20 +85,34 @@ class SqlLedger:
 
     def close(self) -> None:
         """Let running transactions end, then give the database free. Further calls fail."""
-        self._writer.shutdown()
+        self._writers.shutdown()
         self._readers.shutdown()
         self._reading.dispose()
-        self._drop_write_connection()  # the last to close: it leaves one whole file behind
-        self._writing.dispose()
-        self._lock.release()
+        self._writing.dispose()  # the last to close: SQLite's leaves one whole file behind
+        self._database.leave()
+
+    @asynccontextmanager
+    async def sharing(self) -> AsyncIterator[None]:
+        """Meanwhile tell the other processes on this ledger of changes, and hear of theirs, where there can be any."""
+        self._hints = self._database.hints(self._wakeups)
+        if self._hints is None:
+            yield
+            return
+        running = asyncio.create_task(self._hints.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     async def read(self, body: Callable[[LedgerView], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, body)
+        task = self._readers.submit(self._read, body)
+        return await _in_time(task, asyncio.wrap_future(task))
 
     async def write(self, body: Callable[[LedgerTransaction], T]) -> T:
         """As the port says. A caller that is cancelled leaves; the transaction is done all the same."""
-        loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._writer, self._write, body, loop))
+        task = self._writers.submit(self._write, body, asyncio.get_running_loop())
+        return await _in_time(task, asyncio.shield(asyncio.wrap_future(task)))
 
     def watch(self, release_id: ReleaseId) -> AbstractContextManager[Wakeup]:
         return self._wakeups.watch(release_id)
@@ -105,23 +123,40 @@ class SqlLedger:
     # --- in the threads ---
 
     def _read(self, body: Callable[[LedgerView], T]) -> T:
-        try:
-            with self._reading.begin() as connection:
-                return body(View(connection, self._ledger_id, self._now))
-        except DBAPIError as error:
-            raise self._told(error) from error
+        with self._transaction(self._reading) as connection:
+            return body(View(connection, self._ledger_id, self._now))
 
     def _write(self, body: Callable[[LedgerTransaction], T], loop: asyncio.AbstractEventLoop) -> T:
-        try:
-            connection = self._write_connection = self._write_connection or self._writing.connect()
-            with connection.begin():
-                transaction = Transaction(connection, self._ledger_id, self._now)
-                answer = body(transaction)
-        except DBAPIError as error:
-            self._drop_write_connection()
-            raise self._told(error) from error
+        for tried in range(TRIES):
+            try:
+                return self._write_once(body, loop)
+            except _Conflict:
+                time.sleep(random.uniform(0, 0.01 * 2**tried))  # noqa: S311  # not in step with the other
+        raise StoreUnavailable("others change the same again and again")
+
+    def _write_once(self, body: Callable[[LedgerTransaction], T], loop: asyncio.AbstractEventLoop) -> T:
+        with self._transaction(self._writing) as connection:
+            transaction = Transaction(connection, self._ledger_id, self._now)
+            answer = body(transaction)
         self._wake(loop, transaction)
         return answer
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        """One, committed at the end. After an error a connection is not trusted; the next transaction makes another."""
+        try:
+            with engine.connect() as connection:
+                try:
+                    with connection.begin():
+                        yield connection
+                except DBAPIError as error:
+                    if engine is self._writing and self._database.is_conflict(error):
+                        raise _Conflict from error
+                    connection.invalidate()
+                    raise
+        except DBAPIError as error:
+            log.error("the ledger's database failed", exc_info=error)
+            raise self._database.translated(error) from error
 
     def _wake(self, loop: asyncio.AbstractEventLoop, transaction: Transaction) -> None:
         subjects: set[Hashable] = set(transaction.touched)
@@ -129,31 +164,41 @@ class SqlLedger:
             subjects.add(OPERATIONS)
         if subjects:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and so have all who waited
-                loop.call_soon_threadsafe(self._wakeups.wake, subjects)
+                loop.call_soon_threadsafe(self._tell, subjects)
 
-    def _drop_write_connection(self) -> None:
-        """After an error a connection is not trusted; the next write makes another."""
-        if self._write_connection is not None:
-            self._write_connection.invalidate()
-            self._write_connection.close()
-            self._write_connection = None
-
-    def _now(self, _connection: Connection) -> datetime:
-        return self._clock()
-
-    def _told(self, error: DBAPIError) -> Exception:
-        log.error("the ledger's database failed", exc_info=error)
-        return dialect.translated(error)
+    def _tell(self, subjects: set[Hashable]) -> None:
+        self._wakeups.wake(subjects)
+        if self._hints is not None:
+            self._hints.tell(subjects)
 
 
-def _prepared(database: Path, migrations: Migrations) -> str:
+class _Conflict(Exception):
+    """The transaction was undone for another's sake."""
+
+
+async def _in_time(task: Future[T], ending: asyncio.Future[T]) -> T:
+    """What the task gives. Raises StoreUnavailable, with nothing done, where its turn does not come in time."""
+    giving_up = asyncio.get_running_loop().call_later(PATIENCE, task.cancel)  # does nothing to one that has begun
+    try:
+        return await ending
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if task.cancelled() and (current is None or not current.cancelling()):
+            raise StoreUnavailable("too much else is to be done") from None
+        raise
+    finally:
+        giving_up.cancel()
+
+
+def _prepared(database: Database, migrations: Migrations) -> str:
     """Bring the tables up to date, void the leases of processes that are gone; the ledger's id."""
-    engine: Engine = dialect.writing_engine(database)
+    engine = database.migrating_engine()
     try:
         with engine.begin() as connection:
-            migrate.prepare(connection, migrations)
-            leases.drop_all(connection)
-            observations.end_all(connection)
+            migrate.prepare(connection, database, migrations)
+            if not database.shared:
+                leases.drop_all(connection)
+                observations.end_all(connection)
             return str(connection.execute(select(ledger.c.ledger_id)).scalar_one())
     finally:
         engine.dispose()

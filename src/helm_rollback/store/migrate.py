@@ -1,7 +1,7 @@
 """Brings a ledger's tables up to this program's, and says how far they are.
 
 Migrations ship in the package and are run by Alembic inside one transaction of
-ours, which holds the database's write lock: a crash leaves the old tables, whole.
+ours, under a lock that lets nobody else migrate: a crash leaves the old tables, whole.
 Alembic takes a while to import, so it is, only where there is something to do.
 
 Write migrations that only add, so that two versions can overlap.
@@ -19,7 +19,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from helm_rollback.store import dialect
+from helm_rollback.store.engines.database import Database, database_at
 from helm_rollback.store.errors import LedgerBehind, LedgerTooNew, LedgerUnusable
 from helm_rollback.store.tables import ledger
 from helm_rollback.store.triggers import ensure_triggers
@@ -41,46 +41,45 @@ class Migrations(StrEnum):
 
 def migrate(url: str) -> str:
     """Make or upgrade the tables of the ledger at `url`; the version they have then. Raises LedgerUnusable."""
-    database = dialect.database_path(url)
-    lock = dialect.ProcessLock(database)
-    engine = dialect.writing_engine(database)
+    database = database_at(url)
+    engine = database.migrating_engine()
     try:
-        dialect.make_file(database)
-        lock.acquire()
+        database.occupy()
         with engine.begin() as connection:
-            prepare(connection, Migrations.APPLY)
+            prepare(connection, database, Migrations.APPLY)
     except (OSError, DBAPIError) as error:
-        raise dialect.unusable(database, error) from error
+        raise database.unusable(error) from error
     finally:
         engine.dispose()
-        lock.release()
+        database.leave()
     return VERSIONS[-1]
 
 
 def schema_version(url: str) -> str:
     """The version of the tables at `url`, empty where there are none. Looks only, also while a service runs."""
-    database = dialect.database_path(url)
+    database = database_at(url)
     if not database.exists():
         return ""
-    engine = dialect.reading_engine(database, connections=1)
+    engine = database.reading_engine()
     try:
         with engine.begin() as connection:
             return _version(connection)
     except DBAPIError as error:
-        raise dialect.unusable(database, error) from error
+        raise database.unusable(error) from error
     finally:
         engine.dispose()
 
 
-def prepare(connection: Connection, migrations: Migrations) -> None:
+def prepare(connection: Connection, database: Database, migrations: Migrations) -> None:
     """Inside a transaction: bring tables and triggers to this program's version, or refuse."""
+    database.begin_migrating(connection)
     version = _version(connection)
     if version and version not in VERSIONS:
         raise LedgerTooNew(
             f"the ledger has version {version}, this program knows {VERSIONS[-1]}; use a newer helm-rollback"
         )
     if version == VERSIONS[-1]:
-        _restore_triggers(connection)
+        _restore_triggers(connection, database)
         return
     if migrations is Migrations.CHECK:
         raise LedgerBehind(
@@ -89,14 +88,14 @@ def prepare(connection: Connection, migrations: Migrations) -> None:
     if not version and inspect(connection).get_table_names():
         raise LedgerUnusable("the database holds the tables of something else; choose another --database")
     upgrade(connection)
-    ensure_triggers(connection)
+    ensure_triggers(connection, database)
     if not version:
         connection.execute(insert(ledger).values(only_row=1, ledger_id=uuid4(), create_time=datetime.now(UTC)))
     log.info("ledger migrated from %s to %s", version or "nothing", VERSIONS[-1])
 
 
-def _restore_triggers(connection: Connection) -> None:
-    missing = ensure_triggers(connection)
+def _restore_triggers(connection: Connection, database: Database) -> None:
+    missing = ensure_triggers(connection, database)
     if missing:
         log.warning("the ledger's append-only rules were gone, and are back: %s", ", ".join(missing))
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, null, or_, select, update
 
-from helm_rollback.store.dialect import insert_if_absent
+from helm_rollback.store.engines.database import InsertIfAbsent
 from helm_rollback.store.tables import observed_cluster
 
 _of_cluster: Final = observed_cluster.c.cluster == bindparam("of_cluster")
@@ -22,7 +22,7 @@ _of_claim: Final = (
     observed_cluster.c.lease_owner.is_not(None),
 )
 _version: Final = select(observed_cluster.c.resource_version).where(_of_cluster)
-_insert: Final = insert_if_absent(observed_cluster)
+_insert: Final = InsertIfAbsent(observed_cluster)
 _claim: Final = (
     update(observed_cluster)
     .where(

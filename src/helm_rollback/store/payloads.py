@@ -15,12 +15,12 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from helm_rollback.domain.errors import LedgerCorrupt
-from helm_rollback.store.dialect import insert_if_absent
+from helm_rollback.store.engines.database import InsertIfAbsent
 from helm_rollback.store.tables import payload
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
-_insert: Final = insert_if_absent(payload)
+_insert: Final = InsertIfAbsent(payload)
 _is_there: Final = select(payload.c.size).where(payload.c.digest == bindparam("digest"))
 _select: Final = select(payload.c.encoding, payload.c.body).where(payload.c.digest == bindparam("digest"))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, insert, update
+from sqlalchemy import Connection, Select, bindparam, case, insert, literal_column, select, update
 
 from helm_rollback.application.ports import Claim, HelmProcess
 from helm_rollback.domain.errors import OperationInProgress, RequestIdReused
@@ -14,7 +14,7 @@ from helm_rollback.domain.operation import Operation
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.store import leases, observations, payloads
-from helm_rollback.store.dialect import Now, insert_if_absent
+from helm_rollback.store.engines.database import InsertIfAbsent, Now
 from helm_rollback.store.errors import LedgerRuleBroken
 from helm_rollback.store.mapping import (
     change_values,
@@ -22,13 +22,14 @@ from helm_rollback.store.mapping import (
     release_identity,
     release_values,
     revision_values,
-    to_release,
 )
 from helm_rollback.store.tables import event, operation, release, revision
-from helm_rollback.store.view import View, release_statement
+from helm_rollback.store.view import View
 
-_lock_release: Final = release_statement.with_for_update(of=release)
-_insert_release: Final = insert(release)
+_lock_release: Final[Select[Any]] = (
+    select(literal_column("1")).select_from(release).where(release.c.release_id == bindparam("id")).with_for_update()
+)
+_insert_release: Final = InsertIfAbsent(release)
 _update_release: Final = update(release).where(release.c.release_id == bindparam("of_release"))
 _insert_revision: Final = insert(revision)
 _update_revision: Final = update(revision).where(
@@ -37,7 +38,7 @@ _update_revision: Final = update(revision).where(
     revision.c.number == bindparam("of_number"),
     revision.c.replaced_time.is_(None),
 )
-_insert_operation: Final = insert_if_absent(operation)
+_insert_operation: Final = InsertIfAbsent(operation).execution_options(preserve_rowcount=True)
 _update_operation: Final = update(operation).where(operation.c.operation_id == bindparam("of_operation"))
 _now: Final = bindparam("now", type_=release.c.last_event_time.type)  # a CASE gives its branches no type
 _next_sequence: Final = (
@@ -63,8 +64,9 @@ class Transaction(View):
     # --- releases ---
 
     def lock_release(self, release_id: ReleaseId) -> Release | None:
-        row = self._connection.execute(_lock_release, {"id": str(release_id)}).first()
-        return None if row is None else to_release(row)
+        # A statement sees what was committed when it began, which may be before it got the lock: so read in another.
+        self._connection.execute(_lock_release, {"id": str(release_id)})
+        return self.release(release_id)
 
     def add_release(self, release: Release) -> None:
         values = release_identity(release.release_id) | release_values(release)

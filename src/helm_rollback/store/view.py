@@ -17,7 +17,7 @@ from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 from helm_rollback.store import leases, observations, payloads
-from helm_rollback.store.dialect import Now
+from helm_rollback.store.engines.database import Now
 from helm_rollback.store.mapping import to_event, to_operation, to_position, to_release, to_revision
 from helm_rollback.store.tables import IS_LIVE, event, operation, release, revision
 
@@ -25,7 +25,7 @@ _active: Final[Any] = literal_column(
     f"(SELECT operation_id FROM operation WHERE operation.release_id = release.release_id AND operation.{IS_LIVE})"  # noqa: S608
 ).label("active_operation_id")
 _releases: Final = select(release, _active).order_by(release.c.release_id)
-release_statement: Final = select(release, _active).where(release.c.release_id == bindparam("id"))
+_release: Final = select(release, _active).where(release.c.release_id == bindparam("id"))
 
 _incarnation: Final = select(revision).where(
     revision.c.release_id == bindparam("id"), revision.c.incarnation == bindparam("incarnation")
@@ -97,7 +97,7 @@ class View:
     # --- releases ---
 
     def release(self, release_id: ReleaseId) -> Release | None:
-        row = self._connection.execute(release_statement, {"id": str(release_id)}).first()
+        row = self._connection.execute(_release, {"id": str(release_id)}).first()
         return None if row is None else to_release(row)
 
     def releases(

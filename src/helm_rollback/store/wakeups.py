@@ -10,6 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+OPERATIONS: Final = "operations"
+"""The subject of those who carry operations out; the others' are release ids."""
 
 
 class Waker:
@@ -57,3 +61,6 @@ class Wakeups:
         for subject in subjects:
             for waker in self._wakers.get(subject, ()):
                 waker.wake()
+
+    def wake_all(self) -> None:
+        self.wake(list(self._wakers))

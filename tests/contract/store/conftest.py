@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.ledgers import SqliteDatabase, make_ledger, opened
+from support.databases import postgres, run_postgres
+from support.ledgers import AnyDatabase, PostgresDatabase, SqliteDatabase, opened
 from support.samples import Clock
 
 from helm_rollback.store import SqlLedger
+
+__all__ = ["postgres", "run_postgres"]
 
 
 @pytest.fixture
@@ -17,14 +20,15 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> SqliteDatabase:
-    assert request.param == "sqlite"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabase:
+    if request.param == "postgresql":
+        return PostgresDatabase(request.getfixturevalue("postgres"))
     return SqliteDatabase(tmp_path / "ledger.db")
 
 
 @pytest.fixture
-def ledger(database: SqliteDatabase, clock: Clock) -> Iterator[SqlLedger]:
-    make_ledger(database.path.parent)
+def ledger(database: AnyDatabase, clock: Clock) -> Iterator[SqlLedger]:
+    database.migrate()
     with opened(database.url, clock) as ledger:
         yield ledger

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from support.ledgers import SqliteDatabase, make_ledger, opened
+from support.ledgers import AnyDatabase, opened
 from support.samples import NOON, SHOP, a_release, a_revision, a_transition, an_operation, finished
 
 from helm_rollback.application.ports import LedgerTransaction
+from helm_rollback.store.rules import RULES
 from helm_rollback.store.tables import metadata
-from helm_rollback.store.triggers import RULES
 
 
 @pytest.fixture
-async def filled(database: SqliteDatabase) -> SqliteDatabase:
+async def filled(database: AnyDatabase) -> AnyDatabase:
     """One row in every table; the revision's number 2 is replaced, operation 1 is over, 2 runs."""
 
     def fill(tx: LedgerTransaction) -> None:
@@ -27,23 +28,23 @@ async def filled(database: SqliteDatabase) -> SqliteDatabase:
         tx.append(SHOP, a_transition())
         tx.claim_observation("default", owner="one", lease=timedelta(seconds=30))
 
-    make_ledger(database.path.parent)
+    database.migrate()
     with opened(database.url) as ledger:
         await ledger.write(fill)
     return database
 
 
-def dump(database: SqliteDatabase) -> list[object]:
+def dump(database: AnyDatabase) -> list[object]:
     with database.raw() as connection:
         return [connection.execute(table.select()).all() for table in metadata.sorted_tables]
 
 
 REFUSED = {
-    "ledger_is_not_changed": "UPDATE ledger SET ledger_id = '00'",
+    "ledger_is_not_changed": "UPDATE ledger SET create_time = create_time",
     "ledger_is_not_deleted": "DELETE FROM ledger",
     "event_is_not_changed": "UPDATE event SET change = '{}'",
     "event_is_not_deleted": "DELETE FROM event",
-    "payload_is_not_changed": "UPDATE payload SET body = x'00'",
+    "payload_is_not_changed": "UPDATE payload SET size = 0",
     "payload_is_not_deleted": "DELETE FROM payload",
     "release_is_not_deleted": "DELETE FROM release",
     "revision_is_not_deleted": "DELETE FROM revision",
@@ -65,26 +66,15 @@ REFUSED = {
 
 
 def test_every_rule_is_tried_here() -> None:
-    assert set(REFUSED) == {rule.trigger for rule in RULES}
+    assert set(REFUSED) == {rule.trigger for rule in RULES if rule.change != "TRUNCATE"}
 
 
 @pytest.mark.parametrize(("rule", "statement"), REFUSED.items(), ids=REFUSED)
-async def test_a_rule_refuses_what_it_forbids(filled: SqliteDatabase, rule: str, statement: str) -> None:
+async def test_a_rule_refuses_what_it_forbids(filled: AnyDatabase, rule: str, statement: str) -> None:
     before = dump(filled)
 
     with pytest.raises(IntegrityError, match=f"rule {rule}"), filled.raw() as connection:
-        connection.exec_driver_sql(statement)
-
-    assert dump(filled) == before
-
-
-@pytest.mark.parametrize("table", ["ledger", "event", "payload", "release", "revision", "operation"])
-async def test_a_row_can_not_be_replaced_by_an_insert(filled: SqliteDatabase, table: str) -> None:
-    """SQLite's INSERT OR REPLACE deletes, and without recursive_triggers it does so past the rules."""
-    before = dump(filled)
-
-    with pytest.raises(IntegrityError, match=f"rule {table}_is_not_deleted"), filled.raw() as connection:
-        connection.exec_driver_sql(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")  # noqa: S608
+        connection.execute(text(statement))
 
     assert dump(filled) == before
 
@@ -102,9 +92,8 @@ async def test_a_row_can_not_be_replaced_by_an_insert(filled: SqliteDatabase, ta
         ("event_kind_known", "INSERT INTO event SELECT 99, release_id, 99, 'Rumour', time, change FROM event"),
     ],
 )
-async def test_a_constraint_refuses_what_can_not_be(filled: SqliteDatabase, constraint: str, statement: str) -> None:
-    with filled.raw() as connection:
-        connection.exec_driver_sql("DROP TRIGGER release_keeps_its_name")
+async def test_a_constraint_refuses_what_can_not_be(filled: AnyDatabase, constraint: str, statement: str) -> None:
+    filled.drop_rule("release_keeps_its_name")
 
     with pytest.raises(IntegrityError, match=constraint), filled.raw() as connection:
-        connection.exec_driver_sql(statement)
+        connection.execute(text(statement))

@@ -6,7 +6,6 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from support.ledgers import SqliteDatabase, opened
 from support.samples import NOON, SHOP, Clock, a_release, an_operation, finished, operation_id
 
 from helm_rollback.application.ports import Claim, Ledger, LedgerTransaction
@@ -198,23 +197,6 @@ async def test_an_undone_claim_was_never_made(ledger: Ledger) -> None:
         await ledger.write(undone)
 
     assert [taken.token for taken in await claim(ledger)] == [1]
-
-
-async def test_after_a_restart_all_is_free_at_once_and_old_tokens_hold_nothing(
-    database: SqliteDatabase, clock: Clock
-) -> None:
-    """Whoever held the leases is gone: else the database could not have been opened."""
-    with opened(database.url, clock) as before:
-        await accept(before, 1, 2)
-        await claim(before)
-        await before.write(lambda tx: tx.update_operation(finished(an_operation(2, release_number(2)))))
-
-    with opened(database.url, clock) as after:
-        assert not await holds(after, 1, token=1)
-        assert not await renew(after, 1, token=1)
-        [taken] = await claim(after)
-
-    assert (taken.operation.operation_id, taken.token, taken.last_held) == (operation_id(1), 2, NOON + LEASE)
 
 
 async def test_a_claim_needs_no_release_of_that_name_to_be_idle(ledger: Ledger) -> None:

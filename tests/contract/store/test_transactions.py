@@ -83,24 +83,31 @@ async def test_a_cancelled_caller_does_not_stop_the_write(ledger: Ledger) -> Non
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    may_end.set()
-    await ledger.write(lambda tx: None)
+    with ledger.watch(SHOP) as wakeup:
+        may_end.set()
+        assert await wakeup.wait(10)
 
     assert len(await ledger.read(lambda view: view.events(SHOP, after=0, limit=10))) == 1
 
 
 async def test_a_write_that_waits_for_its_turn_is_done_though_its_caller_is_cancelled(ledger: Ledger) -> None:
+    def add(tx: LedgerTransaction) -> None:
+        tx.add_release(a_release())
+        tx.append(SHOP, a_transition())
+
     may_end = threading.Event()
     first = asyncio.create_task(ledger.write(lambda tx: may_end.wait(10)))
-    second = asyncio.create_task(ledger.write(lambda tx: tx.add_release(a_release())))
+    second = asyncio.create_task(ledger.write(add))
     await asyncio.sleep(0)
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
-    may_end.set()
-    assert await first
+    with ledger.watch(SHOP) as wakeup:
+        may_end.set()
+        assert await wakeup.wait(10)
 
-    assert await ledger.write(lambda tx: tx.release(SHOP)) is not None
+    assert await first
+    assert await ledger.read(lambda view: view.release(SHOP)) is not None
 
 
 async def test_a_reader_sees_one_moment_while_others_write(ledger: Ledger) -> None:
