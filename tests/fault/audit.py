@@ -101,7 +101,7 @@ class AuditLog:
                 yield json.loads(line)
 
     def _write(self, entry: dict[str, Any]) -> Write:
-        run = _RUN.search(entry["userAgent"])
+        run = _RUN.search(entry.get("userAgent", ""))
         stored = entry.get("responseObject", {})
         reference = entry["objectRef"]
         return Write(

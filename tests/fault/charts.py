@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fault.plan import REVISIONS, Kind
+from fault.scenes import Kind
 from support.charts import config_map, write_chart
 from support.helm import Helm
 
+REVISIONS = 3
+"""Of each release before a round."""
 _REJECTED = config_map(name="No_Name", a="1")
 """The API server refuses it: what has it fails while it is applied."""
 

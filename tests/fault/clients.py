@@ -58,19 +58,20 @@ class Answers:
     """From when to when each wish was open."""
     under_way: Event = field(default_factory=Event)
     """Set while some call waits for its answer."""
-    _open: int = 0
+    open: int = 0
+    """How many calls wait, or are about to be made again."""
     _lock: Lock = field(default_factory=Lock)
 
     def begin(self) -> None:
         with self._lock:
-            self._open += 1
+            self.open += 1
             self.under_way.set()
 
     def end(self, since: datetime) -> None:
         with self._lock:
-            self._open -= 1
+            self.open -= 1
             self.calls.append((since, datetime.now(UTC)))
-            if not self._open:
+            if not self.open:
                 self.under_way.clear()
 
 
@@ -111,10 +112,19 @@ def _call(wish: Wish, release_id: str, address: str) -> Operation:
         stub = RollbackServiceStub(channel)
         if wish.target:
             request = RollbackRequest(
-                release_id=release_id, target_revision=wish.target, request_id=wish.request_id, wait_timeout=wait
+                release_id=release_id,
+                target_revision=wish.target,
+                request_id=wish.request_id,
+                wait_timeout=wait,
+                remove_leftovers=wish.remove_leftovers,
             )
             return stub.Rollback(request, timeout=_CALL_SECONDS).operation
-        last = RollbackLastSuccessfulRequest(release_id=release_id, request_id=wish.request_id, wait_timeout=wait)
+        last = RollbackLastSuccessfulRequest(
+            release_id=release_id,
+            request_id=wish.request_id,
+            wait_timeout=wait,
+            remove_leftovers=wish.remove_leftovers,
+        )
         return stub.RollbackLastSuccessful(last, timeout=_CALL_SECONDS).operation
 
 

@@ -12,6 +12,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
 
 Row = Mapping[str, Any]
 Query = Callable[[str], list[dict[str, Any]]]
@@ -57,6 +61,14 @@ def read_ledger(query: Query) -> LedgerRows:
     return LedgerRows(**{table: [_plain(row) for row in found] for table, found in rows.items()})
 
 
+def query_postgresql(url: str) -> Query:
+    def query(statement: str) -> list[dict[str, Any]]:
+        with psycopg.connect(url, autocommit=True, connect_timeout=5, row_factory=dict_row) as connection:
+            return connection.execute(statement).fetchall()
+
+    return query
+
+
 def query_sqlite(path: Path) -> Query:
     def query(statement: str) -> list[dict[str, Any]]:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
@@ -77,6 +89,8 @@ def _value(name: str, value: Any) -> Any:
     """JSON as what it says, times as aware datetimes: engines keep both in their own ways."""
     if name in _JSON and isinstance(value, str):
         return json.loads(value)
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, str) and (name.endswith("_time") or name in {"time", "lease_expires", "last_held"}):

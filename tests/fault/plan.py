@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from uuid import UUID
+
+from fault.scenes import SCENES, Kind
+
+from helm_rollback.application.crash_points import CrashPoint
 
 
 class Engine(StrEnum):
     """What the ledger lives in, and with it how many processes serve it."""
 
     SQLITE = "sqlite"
-    """One process."""
     POSTGRESQL = "postgresql"
-    """Three replicas."""
+
+    @property
+    def replicas(self) -> int:
+        return 1 if self is Engine.SQLITE else 3
 
 
 class Fault(StrEnum):
@@ -22,17 +29,26 @@ class Fault(StrEnum):
 
     KILL = "kill"
     """kill -9 at a random moment."""
+    CRASH = "crash"
+    """The service ends itself, at a crash point."""
+    PAUSE = "pause"
+    """SIGSTOP for longer than a lease, then SIGCONT."""
+    CUT = "cut"
+    """Connections to the API server are reset, perhaps in the middle of an answer."""
+    REFUSE = "refuse"
+    """Nobody listens where the API server was."""
+    DELAY = "delay"
+    """The API server's answers come late."""
+    STALL = "stall"
+    """Nothing passes to and from the API server."""
+    DATABASE_CRASH = "database-crash"
+    """PostgreSQL ends as in a crash, and is started again."""
+    DATABASE_PAUSE = "database-pause"
+    """PostgreSQL hangs."""
 
 
-class Kind(StrEnum):
-    """What a release has been through before the round."""
-
-    GOOD = "good"
-    """Three good revisions; the newest has an object more, the oldest lacks one."""
-    BROKEN = "broken"
-    """The newest failed while it was applied, so that there is something to put back."""
-    HOOKED = "hooked"
-    """Good, and a rollback to its first revision runs a hook."""
+OF_THE_NETWORK = {Fault.CUT, Fault.REFUSE, Fault.DELAY, Fault.STALL}
+OF_THE_DATABASE = {Fault.DATABASE_CRASH, Fault.DATABASE_PAUSE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +59,9 @@ class Wish:
     release: str
     target: int
     """0: the last successful one."""
-    waits: bool
+    waits: bool = True
     """Whether the call stays until the operation has ended."""
+    remove_leftovers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,56 +81,98 @@ class Plan:
 
     seed: int
     engine: Engine
-    releases: dict[str, Kind]
+    releases: Mapping[str, Kind]
+    pruned: tuple[str, ...] = ()
+    """Releases whose first revision Helm stores no longer."""
     clients: tuple[tuple[Wish, ...], ...]
-    by_hand: tuple[HandWork, ...]
+    by_hand: tuple[HandWork, ...] = ()
     followed: tuple[tuple[str, int], ...]
     """Streams: a release, and after how many events the client breaks off and resumes."""
     fault: Fault
-    fault_after: float
-    """Seconds from the moment an operation is under way."""
+    victims: tuple[int, ...] = (0,)
+    """The replicas that it hits; for a crash point, those that would die there."""
+    crashes: tuple[CrashPoint, ...] = ()
+    """Where the service dies; a second one is that of whoever takes over."""
+    nth: int = 1
+    """At which time that it comes to the first of them."""
+    after: float = 0.0
+    """Seconds from the moment that an operation is under way to the fault."""
+    lasts: float = 0.0
+    """Seconds."""
+    bytes_first: int = 0
+    """How much of the API server's answers still passes before a cut."""
+
+    @property
+    def staggered(self) -> bool:
+        """Whether the second replica is started after the first has died, since it is to die, too."""
+        return len(self.crashes) > 1
+
+    @property
+    def name(self) -> str:
+        """What is counted."""
+        return f"crash at {self.crashes[-1]}" if self.crashes else str(self.fault)
 
 
-REVISIONS = 3
-"""Of each release before the round."""
+@dataclass
+class _Draw:
+    """The dice of one round."""
+
+    random: Random
+    releases: dict[str, Kind] = field(default_factory=dict)
+
+    def wish(self) -> Wish:
+        return Wish(
+            request_id=str(UUID(int=self.random.getrandbits(128), version=4)),
+            release=self.random.choice(list(self.releases)),
+            target=self.random.choice([0, 1, 1, 2, 2, 3]),
+            waits=self.random.random() < 0.7,
+            remove_leftovers=self.random.random() < 0.2,
+        )
+
+    def by_hand(self) -> tuple[HandWork, ...]:
+        """In half of the rounds nobody else is there."""
+        if self.random.random() < 0.5:
+            return ()
+        release = self.random.choice(list(self.releases))
+        after, target = self.random.uniform(0.0, 1.0), self.random.choice([0, 0, 1, 2])
+        return (HandWork(release=release, after=after, target=target),)
+
+
+def schedule(engine: Engine) -> list[tuple[Fault, CrashPoint | None]]:
+    """Every fault and every crash point, so that so many rounds on end have met each of them."""
+    others = [Fault.KILL] * 5 + [Fault.PAUSE] * 3 + sorted(OF_THE_NETWORK)
+    if engine is Engine.POSTGRESQL:
+        others += sorted(OF_THE_DATABASE)
+    return [*((Fault.CRASH, point) for point in CrashPoint), *((fault, None) for fault in others)]
 
 
 def draw(seed: int, engine: Engine) -> Plan:
     """The round with that seed."""
-    random = Random(f"{engine}/{seed}")  # noqa: S311 - to be the same again is its purpose
-    kinds = list(Kind)
-    random.shuffle(kinds)
-    releases = {f"r{number}": kind for number, kind in enumerate(kinds)}
+    faults = schedule(engine)
+    fault, point = faults[seed % len(faults)]
+    dice = _Draw(Random(f"{engine}/{seed}"))  # noqa: S311 - to be the same again is its purpose
+    random = dice.random
+    kinds = random.sample(list(Kind), len(Kind))
+    dice.releases |= {f"r{number}": kind for number, kind in enumerate(kinds)}
+    clients = [tuple(dice.wish() for _ in range(3)) for _ in range(3)]
+    scene = SCENES.get(point) if point else None
+    if scene is not None:  # the first client asks for what comes to that point
+        provoking = scene.wish(clients[0][0], dice.releases)
+        clients = [(provoking, *clients[0][1:]), *(clients[1:] if not scene.before else [])]
+    pruned = (clients[0][0].release,) if scene is not None and scene.pruned else ()
     return Plan(
         seed=seed,
         engine=engine,
-        releases=releases,
-        clients=tuple(_wishes(random, releases) for _ in range(3)),
-        by_hand=_by_hand(random, releases),
-        followed=tuple((name, random.randint(2, 12)) for name in releases),
-        fault=random.choice(list(Fault)),
-        fault_after=random.uniform(0.0, 0.15),
+        releases=dice.releases,
+        pruned=pruned,
+        clients=tuple(clients),
+        by_hand=() if scene is not None and scene.before else dice.by_hand(),
+        followed=tuple((name, random.randint(2, 12)) for name in dice.releases),
+        fault=fault,
+        victims=tuple(sorted(random.sample(range(engine.replicas), min(2 if point else 1, engine.replicas)))),
+        crashes=(*(scene.before if scene is not None else ()), point) if point else (),
+        nth=random.randint(1, 2) if point and scene is None else 1,
+        after=random.uniform(0.0, 0.15),
+        lasts=random.uniform(1.5, 3.0) if fault is Fault.PAUSE else random.uniform(0.3, 2.0),
+        bytes_first=random.choice([0, 0, random.randint(1, 60_000)]),
     )
-
-
-def _wishes(random: Random, releases: dict[str, Kind]) -> tuple[Wish, ...]:
-    return tuple(_wish(random, releases) for _ in range(3))
-
-
-def _wish(random: Random, releases: dict[str, Kind]) -> Wish:
-    return Wish(
-        request_id=str(UUID(int=random.getrandbits(128), version=4)),
-        release=random.choice(list(releases)),
-        target=random.choice([0, 1, 1, 2, 2, 3]),
-        waits=random.random() < 0.7,
-    )
-
-
-def _by_hand(random: Random, releases: dict[str, Kind]) -> tuple[HandWork, ...]:
-    """In half of the rounds nobody else is there."""
-    if random.random() < 0.5:
-        return ()
-    work = HandWork(
-        release=random.choice(list(releases)), after=random.uniform(0.0, 1.0), target=random.choice([0, 0, 1, 2])
-    )
-    return (work,)

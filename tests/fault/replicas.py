@@ -1,86 +1,157 @@
-"""The processes that serve a round, and the ledger that they serve."""
+"""The processes that serve a round, and who starts them again when they die."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from subprocess import TimeoutExpired
-from threading import Lock
+from threading import Event, RLock
 
-from fault.ledger_reader import Query, query_sqlite
+from fault.plan import Plan
 from support.process import ServiceProcess
+
+from helm_rollback.application.crash_points import CRASH_AT
 
 LEASE_SECONDS = 1.0
 _DRAIN_SECONDS = 15.0
+_LOOK_SECONDS = 0.02
+_LAST_WORDS = re.compile(r"^crash point ([a-z-]+)", re.MULTILINE)
+
+MakeProcess = Callable[[int, Mapping[str, str]], ServiceProcess]
+"""Makes a replica with its number and its environment; it is not started yet."""
 
 
 class NobodyServes(LookupError):
     """All replicas are down: ask again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process that ended before it was asked to."""
+
+    moment: datetime
+    replica: int
+    point: str
+    """The crash point; empty where it was killed."""
+
+
 class Replicas:
-    """One process on SQLite. Addresses are asked for anew with each call: a restart changes them."""
+    """The processes of one round. Addresses are asked for anew with each call: a restart changes them."""
 
-    def __init__(
-        self, folder: Path, kubeconfig: Path, helm: Path, *, environment: Mapping[str, str] | None = None
-    ) -> None:
-        """Nothing is started yet. `environment` is of the first start only."""
-        self._folder = folder
-        self._flags = ("--lease", f"{LEASE_SECONDS:g}s")
-        self.processes = [self._process(0, kubeconfig, helm, dict(environment or {}))]
+    def __init__(self, plan: Plan, make: MakeProcess) -> None:
+        self.deaths: list[Death] = []
+        self._plan = plan
+        self._make = make
+        self._processes: dict[int, ServiceProcess] = {}
         self._serving: dict[int, str] = {}
-        self._lock = Lock()
-
-    @property
-    def query(self) -> Query:
-        return query_sqlite(self._folder / "0" / "ledger.db")
+        self._closing = Event()
+        self._lock = RLock()
 
     def start(self) -> None:
-        """All of them, until each is ready."""
-        for number in range(len(self.processes)):
-            self.start_one(number)
+        """All of them, until each is ready; or the first one only, where the others are to wait for its death."""
+        numbers = [0] if self._plan.staggered else range(self._plan.engine.replicas)
+        armed = numbers if self._plan.staggered else self._plan.victims
+        points = self._plan.crashes[:1]
+        for number in numbers:
+            self._launch(number, f"{points[0]}:kill:{self._plan.nth}" if points and number in armed else "")
+        for number in numbers:
+            self._until_ready(number)
 
-    def start_one(self, number: int) -> None:
-        process = self.processes[number]
-        process.start()
-        with self._lock:
-            self._serving[number] = process.address
+    def supervise(self) -> None:
+        """Start again what has died, until the end of the round."""
+        while not self._closing.wait(_LOOK_SECONDS):
+            for number, process in list(self._processes.items()):
+                if process.has_ended:
+                    self._bury(number, process)
+                    self._replace(number)
 
     def address(self) -> str:
         """Where some replica serves. Raises LookupError where none does."""
         with self._lock:
             if not self._serving:
                 raise NobodyServes
-            return next(iter(self._serving.values()))
+            return random.choice(list(self._serving.values()))  # noqa: S311 - whichever
 
-    def kill_one(self, number: int) -> None:
+    def signal(self, number: int, what: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
         with self._lock:
-            self._serving.pop(number, None)
-        self.processes[number].kill()
+            if number in self._processes and not self._processes[number].has_ended:
+                os.kill(self._processes[number].pid, what)
 
     def stop(self) -> list[str]:
         """Ask them to end, as a supervisor does; what went wrong with that."""
-        for number in self._serving:
-            self.processes[number].ask_to_end()
-        ends = {number: self._end_of(number) for number in self._serving}
-        self._serving.clear()
-        return [f"replica {number}: {end}, not exit code 0" for number, end in ends.items() if end != "exit code 0"]
-
-    def _end_of(self, number: int) -> str:
-        try:
-            return f"exit code {self.processes[number].wait(_DRAIN_SECONDS)}"
-        except TimeoutExpired:
-            return f"still there {_DRAIN_SECONDS:.0f} s after SIGTERM"
+        self._closing.set()
+        with self._lock:
+            for process in self._processes.values():
+                process.ask_to_end()
+            ends = {number: _end_of(process) for number, process in self._processes.items()}
+        return [f"replica {number}: {end}" for number, end in ends.items() if end]
 
     def kill(self) -> None:
-        for process in self.processes:
-            process.kill()
+        """Whatever is still there."""
+        self._closing.set()
+        with self._lock:
+            for process in self._processes.values():
+                process.kill()
 
     @property
     def log(self) -> str:
-        return "".join(process.stderr for process in self.processes)
+        return "".join(process.stderr for _, process in sorted(self._processes.items()))
 
-    def _process(self, number: int, kubeconfig: Path, helm: Path, environment: dict[str, str]) -> ServiceProcess:
-        folder = self._folder / str(number)
-        folder.mkdir(parents=True)
-        return ServiceProcess(folder, kubeconfig, *self._flags, helm=helm, environment=environment)
+    def _bury(self, number: int, process: ServiceProcess) -> None:
+        with self._lock:
+            self._serving.pop(number, None)
+            process.wait()
+            del self._processes[number]
+        points = _LAST_WORDS.findall(process.stderr)  # of all its starts
+        known = [death for death in self.deaths if death.replica == number and death.point]
+        self.deaths.append(Death(datetime.now(UTC), number, points[-1] if len(points) > len(known) else ""))
+
+    def _replace(self, number: int) -> None:
+        """Start who takes over: one that is to die at the second point, if there is one; else whoever is down."""
+        everybody = range(self._plan.engine.replicas)
+        if self._plan.staggered and len(self.deaths) == 1:
+            heirs = [each for each in everybody if each != number] or [number]
+            point = f"{self._plan.crashes[1]}:kill"
+        else:
+            if len(everybody) > 1:
+                self._closing.wait(self._plan.lasts)
+            heirs = [each for each in everybody if each not in self._processes]
+            point = ""
+        for each in heirs:
+            self._launch(each, point)
+        for each in heirs:
+            self._until_ready(each)
+
+    def _launch(self, number: int, point: str) -> None:
+        process = self._make(number, {CRASH_AT: point} if point else {})
+        with self._lock:
+            if not self._closing.is_set():
+                self._processes[number] = process
+                process.launch()
+
+    def _until_ready(self, number: int) -> None:
+        """It may die before it is ready: then `supervise` sees to it."""
+        process = self._processes.get(number)
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while process is not None and time.monotonic() < deadline and not process.has_ended:
+            if process.is_ready:
+                with self._lock:
+                    self._serving[number] = process.address
+                return
+            time.sleep(_LOOK_SECONDS)
+
+
+def _end_of(process: ServiceProcess) -> str:
+    """What was wrong with how it ended; empty where nothing was."""
+    try:
+        code = process.wait(_DRAIN_SECONDS)
+    except TimeoutExpired:
+        return f"still there {_DRAIN_SECONDS:.0f} s after SIGTERM"
+    return f"exit code {code}" if code else ""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,16 +13,17 @@ from fault.checker import violations
 from fault.clients import GIVE_UP_SECONDS, Answers, ask_for_all
 from fault.crew import Crew
 from fault.evidence import Evidence, Span
+from fault.faults import strike
 from fault.followers import Follower
-from fault.ledger_reader import LedgerRows, Query, read_ledger
-from fault.live import read_live
-from fault.plan import HandWork, Kind, Plan
-from fault.replicas import Replicas
-from fault.site import Site, helm_starts, noting_helm
+from fault.ledger_reader import LedgerRows, Row, read_ledger
+from fault.plan import HandWork, Plan
+from fault.rest import come_to_rest, is_observed
+from fault.scenes import Kind
+from fault.site import Site, helm_starts
+from fault.stage import Stage, open_stage
 from support.helm import Helm
+from support.waiting import eventually
 
-_REST_SECONDS = 30.0
-"""In which a round must come to rest. It usually takes two."""
 _SET_UP_SECONDS = 60.0
 _ASKING_SECONDS = GIVE_UP_SECONDS + 20.0
 
@@ -37,7 +36,7 @@ class Result:
     violations: list[str]
     hit: bool
     """Whether the fault fell inside an operation, or inside a call that was open."""
-    operations: int
+    operations: list[Row]
     seconds: float
     log: str
     """Of the service."""
@@ -46,73 +45,74 @@ class Result:
 def carry_out(plan: Plan, site: Site, folder: Path) -> Result:
     """One round, in a namespace and a ledger of its own."""
     began = time.monotonic()
-    namespace = f"f-{uuid.uuid4().hex[:8]}"
-    site.cluster.create_namespace(namespace)
     audit = site.audit()
-    folder.mkdir(parents=True)
-    replicas = Replicas(folder, site.kubeconfig, noting_helm(folder))
-    helm = site.helm_by_hand(namespace)
-    try:
-        setting_up = Crew()
-        setting_up.start(lambda: _make_releases(helm, folder, plan.releases))
-        setting_up.start(replicas.start)
-        setting_up.join(_SET_UP_SECONDS)
-        followers = _followers(plan, namespace, replicas)
-        following = Crew()
-        for follower in followers:
-            following.start(follower.follow)
-        moment, answers = _rush(plan, replicas, helm, folder)
-        disturbances = _come_to_rest(replicas, site, namespace, followers)
-        following.join(_REST_SECONDS)
-        disturbances += replicas.stop()
-        ledger = read_ledger(replicas.query)
+    answers = Answers()
+    with open_stage(plan, site, folder) as stage:
+        moment, followers, disturbances = _play(plan, stage, answers)
+        ended = datetime.now(UTC)
+        ledger = read_ledger(stage.query)
         evidence = Evidence(
-            namespace=namespace,
+            namespace=stage.namespace,
             answers=answers,
             followers=followers,
             ledger=ledger,
-            live=read_live(site.cluster.client, namespace),
-            writes=audit.writes(namespace),
+            live=stage.read_live(),
+            writes=audit.writes(stage.namespace),
             helm_starts=helm_starts(folder),
-            outages=[Span(moment, moment + timedelta(seconds=_REST_SECONDS))],
+            outages=[Span(moment, ended)] if moment is not None else [],
             disturbances=disturbances,
         )
         return Result(
             plan=plan,
             violations=violations(evidence),
-            hit=_fell_inside(moment, ledger, answers),
-            operations=len(ledger.operation),
+            hit=moment is not None and _fell_inside(moment, ledger, answers),
+            operations=list(ledger.operation),
             seconds=time.monotonic() - began,
-            log=replicas.log,
+            log=stage.world.replicas.log,
         )
-    finally:
-        replicas.kill()
-        _remove_releases(site, namespace)
 
 
-def _followers(plan: Plan, namespace: str, replicas: Replicas) -> list[Follower]:
-    return [
-        Follower(f"default.{namespace}.{name}", breaks_off_after=after, address=replicas.address)
-        for name, after in plan.followed
-    ]
+def _play(plan: Plan, stage: Stage, answers: Answers) -> tuple[datetime | None, list[Follower], list[str]]:
+    """Set up, let everything happen, and let it come to rest. When the fault came, and what was not as it should be."""
+    replicas = stage.world.replicas
+    setting_up = Crew()
+    setting_up.start(lambda: _make_releases(plan, stage))
+    if not plan.crashes:  # else the process might die of what is set up
+        setting_up.start(replicas.start)
+    setting_up.join(_SET_UP_SECONDS)
+    if plan.crashes:
+        replicas.start()
+    _prune(plan, stage)
+    supervising, following = Crew(), Crew()
+    supervising.start(replicas.supervise)
+    followers = _followers(plan, stage)
+    for follower in followers:
+        following.start(follower.follow)
+    moment = _rush(plan, stage, answers)
+    disturbances = come_to_rest(stage, followers)
+    following.join(_SET_UP_SECONDS)
+    disturbances += replicas.stop()
+    supervising.join(_SET_UP_SECONDS)
+    return moment, followers, disturbances
 
 
-def _rush(plan: Plan, replicas: Replicas, helm: Helm, folder: Path) -> tuple[datetime, Answers]:
-    """Clients, other people's Helm and the fault, all at once. When the fault came."""
-    answers = Answers()
+def _rush(plan: Plan, stage: Stage, answers: Answers) -> datetime | None:
+    """Clients, other people's Helm and the fault, all at once."""
     crew = Crew()
     for wishes in plan.clients:
-        crew.start(partial(ask_for_all, wishes, helm.namespace, replicas.address, answers))
+        crew.start(partial(ask_for_all, wishes, stage.namespace, stage.world.replicas.address, answers))
     for work in plan.by_hand:
-        crew.start(partial(_by_hand, work, helm, folder))
-    answers.under_way.wait(_REST_SECONDS)
-    time.sleep(plan.fault_after)
-    answers.under_way.wait(1.0)
-    moment = datetime.now(UTC)
-    replicas.kill_one(0)
-    replicas.start_one(0)
+        crew.start(partial(_by_hand, work, stage.helm, stage.folder))
+    moment = strike(plan, stage.world, answers)
     crew.join(_ASKING_SECONDS)
-    return moment, answers
+    return moment
+
+
+def _followers(plan: Plan, stage: Stage) -> list[Follower]:
+    return [
+        Follower(f"default.{stage.namespace}.{name}", breaks_off_after=after, address=stage.world.replicas.address)
+        for name, after in plan.followed
+    ]
 
 
 def _by_hand(work: HandWork, helm: Helm, folder: Path) -> None:
@@ -125,50 +125,19 @@ def _by_hand(work: HandWork, helm: Helm, folder: Path) -> None:
         helm.upgrade(work.release, chart, check=False)
 
 
-def _make_releases(helm: Helm, folder: Path, releases: dict[str, Kind]) -> None:
-    for name, kind in releases.items():
-        make_release(helm, folder / "charts", name, kind)
+def _make_releases(plan: Plan, stage: Stage) -> None:
+    for name, kind in plan.releases.items():
+        make_release(stage.helm, stage.folder / "charts", name, kind)
 
 
-def _come_to_rest(replicas: Replicas, site: Site, namespace: str, followers: list[Follower]) -> list[str]:
-    """Wait until nothing is under way, all is observed, and everybody has heard it; what did not come so far."""
-    found = []
-    if not _soon(lambda: not _live_operations(replicas.query)):
-        found.append(f"operations have not ended: {_live_operations(replicas.query)}")
-    if not _soon(lambda: _is_observed(replicas.query, site, namespace)):
-        found.append("the observer has not seen everything")
-    last = {row["release_id"]: row["last_sequence"] for row in replicas.query("SELECT * FROM release")}
-    for follower in followers:
-        if not follower.finish(last.get(follower.release_id, 0), _REST_SECONDS):
-            found.append(f"{follower.release_id}: a client did not hear everything")
-    return found
-
-
-def _live_operations(query: Query) -> list[str]:
-    rows = query("SELECT operation_id, state FROM operation WHERE end_time IS NULL")
-    return [f"{row['operation_id']} {row['state']}" for row in rows]
-
-
-def _is_observed(query: Query, site: Site, namespace: str) -> bool:
-    live = {(record.uid, record.resource_version) for record in read_live(site.cluster.client, namespace).records}
-    rows = query("SELECT uid, resource_version FROM revision WHERE stored_by_helm")
-    return live == {(row["uid"], row["resource_version"]) for row in rows}
+def _prune(plan: Plan, stage: Stage) -> None:
+    """Take the first revision's record away, once it is in the ledger: as Helm does with --history-max."""
+    for release in plan.pruned:
+        eventually(lambda: is_observed(stage), "everything that was set up is in the ledger")
+        secret = f"sh.helm.release.v1.{release}.v1"
+        stage.site.cluster.client.delete(f"/api/v1/namespaces/{stage.namespace}/secrets/{secret}")
 
 
 def _fell_inside(moment: datetime, ledger: LedgerRows, answers: Answers) -> bool:
     lives = [(row["create_time"], row["end_time"]) for row in ledger.operation if row["end_time"]]
     return any(since <= moment <= until for since, until in [*lives, *answers.calls])
-
-
-def _soon(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _REST_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def _remove_releases(site: Site, namespace: str) -> None:
-    """Records of finished rounds would slow whoever lists all namespaces."""
-    site.cluster.client.delete(f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,8 @@ from fault.audit import POLICY, AuditLog
 from local_cluster import LocalCluster, Rule
 from support.cluster import BIN_DIR
 from support.helm import Helm
+from support.postgres import PostgresServer
+from support.process import SERVICE
 
 _SERVICE_USER = "system:serviceaccount:default:service"
 _STAMP = re.compile(r"--description=\[([0-9a-f-]{36})\]")
@@ -27,6 +29,10 @@ class Site:
     kubeconfig: Path
     """Of the service, whose writes the audit log tells from other people's by the user."""
     folder: Path
+    postgres: PostgresServer | None
+    """Where rounds on PostgreSQL have their ledgers; None where there are none."""
+    program: Sequence[str] = SERVICE
+    """What is started as the service."""
 
     def audit(self) -> AuditLog:
         """The writes from now on."""
@@ -39,13 +45,14 @@ class Site:
 
 
 @contextmanager
-def open_site() -> Iterator[Site]:
-    """Start the cluster, and end it."""
-    with TemporaryDirectory(prefix="fault-") as name:
+def open_site(*, postgres: bool = True) -> Iterator[Site]:
+    """Start the servers, and end them."""
+    with TemporaryDirectory(prefix="fault-") as name, ExitStack() as running:
         folder = Path(name)
-        with LocalCluster(BIN_DIR, audit_log=folder / "audit.log", audit_policy=POLICY) as cluster:
-            user = cluster.create_user("service", [Rule(["*"], ["*"], ["*"])])
-            yield Site(cluster=cluster, kubeconfig=user.kubeconfig, folder=folder)
+        cluster = running.enter_context(LocalCluster(BIN_DIR, audit_log=folder / "audit.log", audit_policy=POLICY))
+        user = cluster.create_user("service", [Rule(["*"], ["*"], ["*"])])
+        server = running.enter_context(PostgresServer()) if postgres else None
+        yield Site(cluster=cluster, kubeconfig=user.kubeconfig, folder=folder, postgres=server)
 
 
 def noting_helm(folder: Path) -> Path:

@@ -128,6 +128,15 @@ class ServiceProcess:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself, or was ended by somebody else."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self._ready_line)
+
+    @property
     def ready(self) -> dict[str, Any]:
         """What it said when it was ready."""
         said: dict[str, Any] = json.loads(self._ready_line)
