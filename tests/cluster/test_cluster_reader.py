@@ -84,14 +84,14 @@ async def test_reads_a_record_whole(cluster: KubernetesCluster, shop: ReleaseId,
     assert await cluster.read_record(replace(first, secret_name="sh.helm.release.v1.shop.v9")) is None
 
 
-async def test_first_version_tells_what_helm_wrote_first(
+async def test_a_version_that_was_overwritten_since_can_be_read(
     cluster: KubernetesCluster, shop: ReleaseId, helm: Helm, tmp_path: Path
 ) -> None:
     helm.install("shop", write_chart(tmp_path))
     before = (await cluster.list_release(shop)).refs[0]
     helm.upgrade("shop", write_chart(tmp_path, version="2.0.0"))
 
-    stored = await cluster.first_version(before, before.resource_version)
+    stored = await cluster.read_version(before, before.resource_version)
 
     assert stored is not None
     assert stored.ref == before
@@ -106,8 +106,8 @@ async def test_a_version_before_the_record_is_not_there(
     helm.install("shop", write_chart(tmp_path))
     ref = (await cluster.list_release(shop)).refs[0]
 
-    assert await cluster.first_version(ref, 1) is None
-    assert await cluster.first_version(ref, 0) is None
+    assert await cluster.read_version(ref, 1) is None
+    assert await cluster.read_version(ref, 0) is None
 
 
 async def test_sets_a_record_failed_in_label_and_payload(

@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 from support.fakes import Chart, HelmRun, Point, RunEnd
-from support.recovery import killed_at, outcome_after_restart, reason, with_two_revisions
+from support.recovery import SHOP, killed_at, outcome_after_restart, reason, with_two_revisions
 from support.service import rollback_request
 from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Failure, Operation
+from helm_rollback.v1.release_service_pb2 import GetRevisionRequest
 
 # --- its record was final -------------------------------------------------------------
 
@@ -67,7 +68,48 @@ async def test_a_failed_record_is_told_with_helms_own_text(world: World) -> None
     assert len(world.helm.started) == 1
 
 
-# --- its stamp is gone, unseen --------------------------------------------------------
+# --- its stamp was overwritten, unseen ------------------------------------------------
+
+
+@pytest.mark.parametrize("then", ["nothing", "upgrade"])
+async def test_a_failed_record_whose_first_version_bears_the_stamp_is_told_with_helms_own_text(
+    world: World, then: str
+) -> None:
+    with_two_revisions(world)
+    world.helm.scripts.append(HelmRun(end=RunEnd.APPLY_FAILS))
+    killed = await _killed_unseen(world, then)
+
+    service = await world.start(Choices(observes=False))
+    ended = await service.settled(killed)
+
+    assert (reason(ended), ended.result_revision) == ("OBJECT_REJECTED", 3)
+    assert ended.outcome_evidence == Operation.RECONSTRUCTED
+    assert "field is immutable" in ended.failure.message
+    revision = (await service.releases.GetRevision(GetRevisionRequest(release_id=SHOP, revision=3))).revision
+    assert revision.operation_id == killed
+    assert len(world.helm.started) == 1
+
+
+async def test_a_version_that_was_deployed_shows_that_it_worked_before_it_was_uninstalled(world: World) -> None:
+    with_two_revisions(world)
+    killed = await _killed_unseen(world, "uninstall")
+
+    service = await world.start(Choices(observes=False))
+    ended = await service.settled(killed)
+
+    assert (ended.state, ended.result_revision) == (Operation.SUCCEEDED, 3)
+    assert ended.outcome_evidence == Operation.RECONSTRUCTED
+
+
+async def test_someone_elses_failed_rollback_to_the_same_target_is_not_told_as_ours(world: World) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.BEFORE_CREATE)
+    world.by_hand.rollback(1, fails_to_apply=True)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.result_revision) == ("OUTCOME_UNKNOWN", 0)
+    assert len(world.helm.started) == 1
 
 
 @pytest.mark.parametrize("then", ["nothing", "upgrade", "uninstall", "purge", "damage"])
@@ -76,6 +118,17 @@ async def test_an_end_whose_stamp_was_overwritten_unseen_is_never_guessed(world:
     with_two_revisions(world)
     if then in ("nothing", "upgrade"):
         world.helm.scripts.append(HelmRun(end=RunEnd.APPLY_FAILS))
+    killed = await _killed_unseen(world, then, forgotten=True)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
+    assert ended.outcome_evidence == Operation.RECONSTRUCTED
+    assert len(world.helm.started) == 1
+
+
+async def _killed_unseen(world: World, then: str, *, forgotten: bool = False) -> str:
+    """Kill a service that saw nothing of its Helm's run; then others go on. `forgotten`: etcd has compacted it all."""
     with world.cluster.watch_held():
         killed = await killed_at(world, Point.AFTER_END)
         match then:
@@ -85,13 +138,9 @@ async def test_an_end_whose_stamp_was_overwritten_unseen_is_never_guessed(world:
                 world.by_hand.uninstall(keep_history=then == "uninstall")
             case "damage":
                 world.cluster.damage("prod", "shop", 3)
-        world.cluster.forget_changes()
-
-    ended = await outcome_after_restart(world, killed)
-
-    assert (reason(ended), ended.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
-    assert ended.outcome_evidence == Operation.RECONSTRUCTED
-    assert len(world.helm.started) == 1
+        if forgotten:
+            world.cluster.forget_changes()
+    return killed
 
 
 # --- the cluster is away, or the server drains ----------------------------------------

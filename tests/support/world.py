@@ -69,6 +69,7 @@ class World:
     """Instead of the fakes."""
 
     def __post_init__(self) -> None:
+        self.cluster.clock = self.clock
         self.fence = FakeFence({self.cluster.name: self.cluster})
         self.helm = FakeHelm(self.fence)
         self.by_hand = ForeignHelm(self.cluster)

@@ -30,7 +30,7 @@ class Conclusion:
         """End the operation as the records show that its Helm run ended."""
         own = situation.own
         if own is None and run.created_record:
-            own = await self._attributed(situation)
+            own = await self.attribute(situation)
         if own is None:
             await self.fail(outcome.failure_without_record(run))
         elif own.successful:
@@ -82,15 +82,17 @@ class Conclusion:
         await self._journal.durably(lambda tx: observation.apply_watched(tx, own.release_id, written))
         return ""
 
-    async def _attributed(self, situation: Situation) -> Revision | None:
-        """The revision after the base, noted as ours. The fence let our Helm create it; an older Helm has no stamp."""
+    async def attribute(self, situation: Situation) -> Revision | None:
+        """Note that the revision after the base is ours, though it bears no stamp; None where it is another by now."""
         operation, after = self._journal.operation, situation.after
 
         def body(tx: LedgerTransaction) -> Revision | None:
             if after is None:
                 return None
             written = tx.revision(after.release_id, after.revision, incarnation=after.incarnation)
-            return observation.attribute(tx, operation, written) if written is not None else None
+            if written is None or written.uid != after.uid:
+                return None
+            return observation.attribute(tx, operation, written, earlier=situation.overwritten)
 
         return await self._journal.durably(body)
 

@@ -64,7 +64,13 @@ class Execution:
     # --- look -------------------------------------------------------------------------
 
     async def _look(self) -> Situation:
-        return await look(self._ports, self._cluster, self._journal.operation, interrupted=self._journal.interrupted)
+        return await look(
+            self._ports,
+            self._cluster,
+            self._journal.operation,
+            interrupted=self._journal.interrupted,
+            last_held=self._last_held,
+        )
 
     async def _look_and_ask(self) -> tuple[Situation, preflight.Answers]:
         """Look, and ask at the same time what has to be known before Helm is started."""
@@ -109,6 +115,8 @@ class Execution:
     async def _take(self, step: Step, situation: Situation, answers: preflight.Answers) -> None:
         own = situation.own
         match step:
+            case Step.ATTRIBUTE:
+                await self._conclusion.attribute(situation)
             case Step.RUN:
                 await self._run(situation, answers)
             case Step.REMOVE_AND_RUN if own is not None:

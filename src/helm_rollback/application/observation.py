@@ -279,10 +279,18 @@ def _restorer(tx: LedgerTransaction, put_back: Revision) -> Operation | None:
     return live if live is not None and put_back.revision in (live.base_revision, live.target_revision) else None
 
 
-def attribute(tx: LedgerTransaction, operation: Operation, revision: Revision) -> Revision:
-    """Note that an operation made a revision, where its record came too late to tell."""
+def attribute(
+    tx: LedgerTransaction, operation: Operation, revision: Revision, *, earlier: Sequence[StoredRecord] = ()
+) -> Revision:
+    """Note that an operation made a revision, where its record came too late to tell.
+
+    `earlier`: versions of the record that nobody saw in their time; they may prove that it worked.
+    """
+    for stored in earlier:
+        revision = with_proofs(tx, revision, stored, watched=True, others=())
     owned = replace(revision, operation_id=operation.operation_id, actor=operation.actor, reason=operation.reason)
     tx.update_revision(owned)
+    project(tx, revision.release_id)
     return owned
 
 

@@ -305,7 +305,7 @@ class Cluster(Protocol):
     async def read_revision(self, release_id: ReleaseId, revision: int) -> StoredRecord | None:
         """The record that stands where Helm keeps that revision; None where none does."""
 
-    async def first_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
+    async def read_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
         """The record as it was at `resource_version`; None where the cluster no longer has that."""
 
     async def set_failed(self, stored: StoredRecord, *, description: str) -> StoredRecord:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from helm_rollback.application.ports import Cluster, Ledger, LedgerView, Ports
 from helm_rollback.application.refresh import catch_up, lag_behind
-from helm_rollback.domain.evidence import rollback_hooks
-from helm_rollback.domain.operation import Operation, OperationType
-from helm_rollback.domain.record import RecordRef
+from helm_rollback.domain.attribution import failure_told, is_what_it_writes, may_be_own
+from helm_rollback.domain.evidence import is_stamped_by, rollback_hooks
+from helm_rollback.domain.operation import Operation
+from helm_rollback.domain.record import RecordRef, StoredRecord
 from helm_rollback.domain.recovery import Evidence, OwnRecord
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
+
+VERSIONS_BACK = 4
+"""How many overwritten versions of a record are read to find its stamp. One that was uninstalled since has three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,28 +31,50 @@ class Situation:
     """The revision right after the base, whoever wrote it."""
     base: Revision | None
     evidence: Evidence
+    overwritten: tuple[StoredRecord, ...] = ()
+    """Earlier versions of the record right after the base, newest first, where one of them proves that it is ours."""
 
     def ref_of(self, revision: Revision) -> RecordRef | None:
         """Where that revision's record is stored; None where it is not."""
         return next((ref for ref in self.refs if ref.revision == revision.revision), None)
 
 
-async def look(ports: Ports, cluster: Cluster, operation: Operation, *, interrupted: bool) -> Situation:
+async def look(
+    ports: Ports, cluster: Cluster, operation: Operation, *, interrupted: bool, last_held: datetime | None
+) -> Situation:
     """Read the cluster, bring the ledger up to it, and weigh what is there.
 
     `interrupted`: Helm was started for the operation before, and its end was not seen.
-    Raises ClusterUnreachable, ClusterPermissionDenied.
+    `last_held`: until when that worker held the operation. Raises ClusterUnreachable,
+    ClusterPermissionDenied.
     """
     listing = await cluster.list_release(operation.release_id)
 
     def weigh(view: LedgerView) -> Situation | None:
         if lag_behind(view, operation.release_id, listing):
             return None
-        return _weigh(view, ports, operation, listing.refs, interrupted=interrupted)
+        return _weigh(view, ports, operation, listing.refs, interrupted=interrupted, last_held=last_held)
 
     while (situation := await ports.ledger.read(weigh)) is None:
         await catch_up(ports.ledger, cluster, operation.release_id, listing)
         listing = await cluster.list_release(operation.release_id)
+    undecided = situation.evidence.may_be_own and not situation.evidence.proved_own
+    return await _with_overwritten_stamp(cluster, operation, situation) if undecided else situation
+
+
+async def _with_overwritten_stamp(cluster: Cluster, operation: Operation, situation: Situation) -> Situation:
+    """The same with the proof that the record right after the base bore the stamp, if the cluster still has that."""
+    ref = situation.ref_of(situation.after) if situation.after is not None else None
+    earlier: list[StoredRecord] = []
+    while ref is not None and len(earlier) < VERSIONS_BACK:
+        stored = await cluster.read_version(ref, ref.resource_version - 1)  # as it was right before that write
+        if stored is None:
+            break
+        earlier.append(stored)
+        if stored.record is not None and is_stamped_by(stored.record, operation.operation_id):
+            evidence = replace(situation.evidence, proved_own=True)
+            return replace(situation, evidence=evidence, overwritten=tuple(earlier))
+        ref = stored.ref
     return situation
 
 
@@ -59,11 +86,18 @@ async def seen_deployed(ledger: Ledger, operation: Operation) -> Revision | None
 
 
 def _weigh(
-    view: LedgerView, ports: Ports, operation: Operation, refs: list[RecordRef], *, interrupted: bool
+    view: LedgerView,
+    ports: Ports,
+    operation: Operation,
+    refs: list[RecordRef],
+    *,
+    interrupted: bool,
+    last_held: datetime | None,
 ) -> Situation:
     base = _revision(view, operation, operation.base_revision)
     after = _revision(view, operation, operation.base_revision + 1)
     own = after if after is not None and after.operation_id == operation.operation_id else None
+    unstamped = after if interrupted and own is None and not ports.helm.writes_stamp else None
     return Situation(
         refs=refs,
         own=own,
@@ -74,6 +108,7 @@ def _weigh(
             own=_own_record(own, refs) if own is not None else None,
             hooks_may_have_run=interrupted and _has_hooks(view, ports, operation),
             may_be_own=interrupted and own is None and _may_have_written(view, ports, operation, base, after),
+            proved_own=unstamped is not None and _is_ours(view, operation, unstamped, last_held=last_held),
         ),
     )
 
@@ -102,7 +137,11 @@ def _is_head(view: LedgerView, operation: Operation, base: Revision) -> bool:
 def _own_record(own: Revision, refs: list[RecordRef]) -> OwnRecord:
     newest = max((ref.revision for ref in refs), default=0)
     return OwnRecord(
-        status=own.status, seen_deployed=own.successful, stored=own.stored_by_helm, newest=newest == own.revision
+        status=own.status,
+        seen_deployed=own.successful,
+        failure_told=failure_told(own),
+        stored=own.stored_by_helm,
+        newest=newest == own.revision,
     )
 
 
@@ -115,25 +154,18 @@ def _has_hooks(view: LedgerView, ports: Ports, operation: Operation) -> bool:
     return bool(rollback_hooks(ports.decode(payload)))
 
 
+def _is_ours(view: LedgerView, operation: Operation, after: Revision, *, last_held: datetime | None) -> bool:
+    target = _revision(view, operation, operation.target_revision)
+    return is_what_it_writes(operation, after, target, last_held=last_held)
+
+
 def _may_have_written(
     view: LedgerView, ports: Ports, operation: Operation, base: Revision | None, after: Revision | None
 ) -> bool:
     """Whether the operation may have written a record though none is known to be its own: then nothing is concluded."""
     if after is None:
         return base is None or not base.stored_by_helm or not _is_head(view, operation, base)
-    if _may_be_own(operation, after, stamped=ports.helm.writes_stamp):
+    if may_be_own(operation, after, stamped=ports.helm.writes_stamp):
         return True
     revisions = view.incarnation_revisions(operation.release_id, incarnation=operation.incarnation)
     return any(revision.operation_id == operation.operation_id for revision in revisions)
-
-
-def _may_be_own(operation: Operation, after: Revision, *, stamped: bool) -> bool:
-    """Whether the record bears no stamp, or may have borne one before Helm wrote another text over it, unseen."""
-    if after.status is Status.UNKNOWN:
-        return True
-    if after.rollback_target not in (0, operation.target_revision):  # older Helm drops the target when it rewrites
-        return False
-    if after.status.is_uninstalled:
-        return True
-    overwritten = after.description.startswith(('Rollback "', 'Release "'))
-    return after.operation_type is OperationType.ROLLBACK and (overwritten or not stamped)

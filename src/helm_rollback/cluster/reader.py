@@ -107,7 +107,7 @@ class KubernetesCluster:
             return None
         return _stored(self._connection.parse(answer.content, release_id=release_id))
 
-    async def first_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
+    async def read_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
         """The record as it was at `resource_version`; None where the cluster no longer has that."""
         if resource_version <= 0:
             return None  # the API knows no exact version 0

@@ -39,6 +39,8 @@ class OwnRecord:
 
     status: Status
     seen_deployed: bool
+    failure_told: bool
+    """Whether Helm wrote into it that the rollback failed. An upgrade may have superseded it since."""
     stored: bool
     """Whether Helm still stores it."""
     newest: bool
@@ -73,7 +75,7 @@ def next_step(found: Evidence) -> Step:
 def _with_own_record(found: Evidence, own: OwnRecord) -> Step:
     if own.status is Status.DEPLOYED or own.seen_deployed:
         return Step.SUCCEEDED
-    if own.status is Status.FAILED:
+    if own.status is Status.FAILED or own.failure_told:
         return Step.FAILED
     if not own.status.is_pending:
         return Step.OUTCOME_UNKNOWN

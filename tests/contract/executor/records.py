@@ -52,13 +52,13 @@ class Records:
         await audience.until_seen([failed.ref.resource_version])
         await audience.leave()
         added = next(event for event in audience.events if event.kind is WatchKind.ADDED)
-        first = await stage.cluster.first_version(failed.ref, added.resource_version)
+        first = await stage.cluster.read_version(failed.ref, added.resource_version)
 
         assert first is not None
         assert first.record is not None
         assert (first.record.status, first.record.description) == (Status.PENDING_ROLLBACK, STAMP)
         assert first.ref.uid == failed.ref.uid
-        assert await stage.cluster.first_version(failed.ref, before) is None
+        assert await stage.cluster.read_version(failed.ref, before) is None
 
     async def test_setting_a_record_failed_changes_status_and_description_only(self, stage: Stage) -> None:
         pending = await left_pending(stage)

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from support.fakes.documents import Document, go_time, secret_of
 from support.fakes.objects import FakeObjects, resource_of
+from support.samples import Clock
 
 from helm_rollback.application.ports import (
     Listing,
@@ -35,7 +36,6 @@ from helm_rollback.domain.status import Status
 from helm_rollback.helm.document import parse, unpack
 from helm_rollback.helm.record import decode, from_secret, with_status
 
-_EPOCH = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 _SERVED = frozenset(
     {
         ServedKind("v1", "ConfigMap"),
@@ -59,6 +59,8 @@ class FakeCluster:
 
     def __init__(self, name: str = "default") -> None:
         self._name = name
+        self.clock = Clock()
+        """The world's."""
         self.unreachable = False
         """Set by `away`: every request fails, every watch ends."""
         self.denied: set[str] = set()
@@ -85,8 +87,8 @@ class FakeCluster:
         return self._version
 
     def now(self) -> datetime:
-        """A clock that moves with every write, so that no two revisions are made at once."""
-        return _EPOCH + timedelta(seconds=self._version)
+        """The clock of the world; it moves a little with every write, so that no two revisions are made at once."""
+        return self.clock() + timedelta(milliseconds=self._version)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -254,7 +256,7 @@ class FakeCluster:
         secret = self._secrets.get((release_id.namespace, secret_name(release_id.name, revision)))
         return secret["stored"] if secret else None
 
-    async def first_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
+    async def read_version(self, ref: RecordRef, resource_version: int) -> StoredRecord | None:
         self._ask("list", self._release_of(ref))
         if resource_version <= self._forgotten:
             return None

@@ -77,12 +77,12 @@ async def test_a_list_that_can_not_be_had_at_all_is_an_unreachable_cluster() -> 
         await server.cluster.list_all()
 
 
-async def test_a_compacted_first_version_is_not_there() -> None:
+async def test_a_compacted_version_is_not_there() -> None:
     server = Server(httpx2.Response(410))
     ref = ref_from_metadata(metadata())
     assert ref is not None
 
-    assert await server.cluster.first_version(ref, 8) is None
+    assert await server.cluster.read_version(ref, 8) is None
     assert server.parameters() == [
         {"fieldSelector": f"metadata.name={ref.secret_name}", "resourceVersion": "8", "resourceVersionMatch": "Exact"}
     ]

@@ -10,8 +10,16 @@ from helm_rollback.domain.recovery import Evidence, OwnRecord, Step, next_step
 from helm_rollback.domain.status import Status
 
 
-def own(status: Status, *, seen_deployed: bool = False, stored: bool = True, newest: bool = True) -> OwnRecord:
-    return OwnRecord(status=status, seen_deployed=seen_deployed, stored=stored, newest=stored and newest)
+def own(
+    status: Status, *, seen_deployed: bool = False, failure_told: bool = False, stored: bool = True, newest: bool = True
+) -> OwnRecord:
+    return OwnRecord(
+        status=status,
+        seen_deployed=seen_deployed,
+        failure_told=failure_told,
+        stored=stored,
+        newest=stored and newest,
+    )
 
 
 def found(
@@ -66,6 +74,11 @@ ROWS = [
         found(own(Status.FAILED, newest=False), base_unchanged=False),
         Step.FAILED,
     ),
+    (
+        "ours failed, and was superseded since",
+        found(own(Status.SUPERSEDED, failure_told=True, newest=False), base_unchanged=False),
+        Step.FAILED,
+    ),
     ("ours failed, and was removed since", found(own(Status.FAILED, stored=False)), Step.FAILED),
     ("a failed one with our target may be ours", found(may_be_own=True), Step.OUTCOME_UNKNOWN),
     (
@@ -99,9 +112,9 @@ EVERY_EVIDENCE = [
     for record in [
         None,
         *(
-            own(status, seen_deployed=seen, stored=stored, newest=newest)
+            own(status, seen_deployed=seen, failure_told=told, stored=stored, newest=newest)
             for status in Status
-            for seen, stored, newest in product([False, True], repeat=3)
+            for seen, told, stored, newest in product([False, True], repeat=4)
         ),
     ]
 ]
