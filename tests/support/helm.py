@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,23 @@ class Helm:
             command = " ".join(str(argument) for argument in arguments)
             raise AssertionError(f"helm {command}: exit code {completed.returncode}\n{completed.stderr}")
         return completed
+
+    @contextmanager
+    def killed_after(self, *arguments: str | Path) -> Iterator[None]:
+        """`helm ARGUMENTS`, which must still run at the end of the block: there it is killed."""
+        process = subprocess.Popen(
+            [self.program, "--kubeconfig", self.kubeconfig, "--namespace", self.namespace, *arguments],
+            env={"HOME": str(self.home), "KUBECACHEDIR": str(self.home / "kube"), **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+            assert process.poll() is None, f"helm {arguments[0]} has ended by itself"
+        finally:
+            process.kill()
+            process.wait()
 
     def install(self, release: str, chart: Path, *flags: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`helm install`."""
