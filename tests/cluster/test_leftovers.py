@@ -76,7 +76,7 @@ class Shop:
     @property
     def objects(self) -> dict[tuple[str, str], dict[str, Any]]:
         """All ConfigMaps and Deployments of the namespace, by kind and name."""
-        found = {}
+        found: dict[tuple[str, str], dict[str, Any]] = {}
         for kind, path in (("ConfigMap", "/api/v1/{}/configmaps"), ("Deployment", "/apis/apps/v1/{}/deployments")):
             listed = self.cluster.client.get(path.format(f"namespaces/{self.helm.namespace}"))["items"]
             found |= {(kind, item["metadata"]["name"]): item for item in listed}

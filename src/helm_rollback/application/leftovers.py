@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from helm_rollback.application import manifest
 from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.journal import GaveUp, Journal
 from helm_rollback.application.lease import Lease
-from helm_rollback.application.ports import Cluster, Ports, RecordConflict, Served
+from helm_rollback.application.ports import Cluster, Ports, RecordConflict, Served, T
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
 from helm_rollback.domain.leftovers import left_behind, wanting
 from helm_rollback.domain.live_object import LiveObject, ObjectKey, Resource
@@ -67,18 +68,19 @@ class Leftovers:
 
     async def listed(self) -> tuple[LeftoverObject, ...]:
         """What is left over now."""
-        return self._with_noted(await self._look())
+        return self._with_noted(await self._attempt(self._look()) or [])
 
     async def removed(self, own: Revision) -> tuple[LeftoverObject, ...]:
         """What was left over after `own` worked, and is deleted; but not what Helm was told to keep.
 
         It is noted first: whoever takes over from here finds less in the cluster.
         """
-        found = await self._look()
+        found = await self._attempt(self._look()) or []
         listed = self._with_noted(found)
-        if not all(live.is_kept for live in found):
+        doomed = [live for live in found if not live.is_kept]
+        if doomed:
             await self._journal.note_leftovers(listed)
-            await self._remove([live for live in found if not live.is_kept], own)
+            await self._attempt(self._remove(doomed, own))
             self._ports.reached(CrashPoint.LEFTOVERS_REMOVED)
         return listed
 
@@ -86,21 +88,44 @@ class Leftovers:
         known = {*self._journal.operation.leftover_objects, *(live.as_leftover for live in found)}
         return tuple(sorted(known, key=lambda left: (left.kind, left.namespace, left.name, left.api_version)))
 
+    async def _attempt(self, work: Coroutine[object, object, T]) -> T | None:
+        """Do it if it can be done; a rollback that worked has worked."""
+        operation_id = self._journal.operation.operation_id
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await work
+        except GaveUp:
+            raise
+        except (ClusterUnreachable, ClusterPermissionDenied, TimeoutError, ValueError) as problem:
+            self._warn(f"leftovers may remain: {str(problem) or 'no answer in time'}")
+        except Exception:
+            _log.exception("operation %s: leftovers may remain", operation_id)
+        return None
+
     # --- look -------------------------------------------------------------------------
 
     async def _look(self) -> list[LiveObject]:
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                return await self._live(await self._suspects())
-        except GaveUp:
-            raise
-        except (ClusterUnreachable, ClusterPermissionDenied) as problem:
-            self._warn(f"leftovers were not looked for: {problem}")
-        except TimeoutError:
-            self._warn("leftovers were not looked for to the end: no answer in time")
-        except Exception:  # a rollback that worked has worked
-            _log.exception("operation %s: leftovers were not looked for", self._journal.operation.operation_id)
-        return []
+        """Those that are there, and are this release's. All are asked for at once, but for a bound."""
+        suspects = await self._suspects()
+        if not suspects.objects:
+            return []
+        places = suspects.places(await self._cluster.served_kinds())
+        gate = asyncio.Semaphore(_READS_AT_ONCE)
+        release_id = self._journal.operation.release_id
+        problems: list[Exception] = []
+
+        async def read(key: ObjectKey, resource: Resource) -> LiveObject | None:
+            async with gate:
+                try:
+                    return await self._cluster.read_object(release_id, resource, key.namespace, key.name)
+                except (ClusterUnreachable, ClusterPermissionDenied) as problem:
+                    problems.append(problem)
+                    return None
+
+        found = await asyncio.gather(*(read(key, resource) for key, resource in places.items()))
+        if problems:
+            self._warn(f"whether {len(problems)} objects are left over is not known: {problems[0]}")
+        return [live for live in found if live is not None and not live.is_going and live.belongs_to(release_id)]
 
     async def _suspects(self) -> _Suspects:
         """What only newer revisions have, by the ledger alone: in most cases nothing, or what Helm deleted."""
@@ -115,7 +140,7 @@ class Leftovers:
         objects: dict[ObjectKey, str] = {}
         for revision in undone:
             objects = await self._objects_of(revision) | objects
-        return _Suspects(objects={key: objects[key] for key in objects.keys() - wanted}, wanted=wanted)
+        return _Suspects(objects={key: objects[key] for key in sorted(objects.keys() - wanted)}, wanted=wanted)
 
     async def _objects_of(self, revision: Revision) -> dict[ObjectKey, str]:
         """The objects of an archived record. Decoded beside the loop: records can be large."""
@@ -127,49 +152,25 @@ class Leftovers:
 
         return await asyncio.to_thread(named)
 
-    async def _live(self, suspects: _Suspects) -> list[LiveObject]:
-        """Those that are there, and are this release's. All are asked for at once, but for a bound."""
-        if not suspects.objects:
-            return []
-        places = suspects.places(await self._cluster.served_kinds())
-        gate = asyncio.Semaphore(_READS_AT_ONCE)
-        release_id = self._journal.operation.release_id
-
-        async def read(key: ObjectKey, resource: Resource) -> LiveObject | None:
-            async with gate:
-                try:
-                    return await self._cluster.read_object(release_id, resource, key.namespace, key.name)
-                except (ClusterUnreachable, ClusterPermissionDenied) as problem:
-                    self._warn(f"whether {key.kind} {key.name} is left over is not known: {problem}")
-                    return None
-
-        found = await asyncio.gather(*(read(key, resource) for key, resource in places.items()))
-        return [live for live in found if live is not None and not live.is_going and live.belongs_to(release_id)]
-
     # --- remove -----------------------------------------------------------------------
 
-    async def _remove(self, found: list[LiveObject], own: Revision) -> None:
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                if not await self._is_current(own):
-                    return  # somebody has gone on: what is live is theirs now
-                for live in found:
-                    await self._delete(live)
-        except (ClusterUnreachable, ClusterPermissionDenied, TimeoutError) as problem:
-            self._warn(f"leftovers were not all deleted: {problem or 'no answer in time'}")
+    async def _remove(self, doomed: list[LiveObject], own: Revision) -> None:
+        if not await self._is_current(own):
+            self._warn("leftovers are not deleted: somebody has gone on, and may want them")
+            return
+        for live in doomed:
+            if not self._lease.holds():
+                raise GaveUp
+            try:
+                await self._cluster.delete_object(own.release_id, live)
+            except (RecordConflict, ClusterPermissionDenied) as problem:
+                self._warn(f"{live.resource.kind} {live.name} is left over, and was not deleted: {problem}")
 
     async def _is_current(self, own: Revision) -> bool:
+        """Asked of the cluster: the ledger may not have heard of the next Helm yet."""
         listing = await self._cluster.list_release(own.release_id)
         newest = listing.refs[-1] if listing.refs else None
         return newest is not None and (newest.uid, newest.status) == (own.uid, Status.DEPLOYED)
-
-    async def _delete(self, live: LiveObject) -> None:
-        if not self._lease.holds():
-            raise GaveUp
-        try:
-            await self._cluster.delete_object(self._journal.operation.release_id, live)
-        except (RecordConflict, ClusterPermissionDenied) as problem:
-            self._warn(f"leftover {live.resource.kind} {live.name} was not deleted: {problem}")
 
     def _warn(self, what: str) -> None:
         _log.warning("operation %s: %s", self._journal.operation.operation_id, what)

@@ -20,14 +20,15 @@ _API_VERSION = re.compile(rf"^apiVersion:{_PLAIN_WORD}", re.MULTILINE)
 _KIND = re.compile(rf"^kind:{_PLAIN_WORD}", re.MULTILINE)
 _ITEMS = re.compile(r"^items:", re.MULTILINE)
 _METADATA = re.compile(rf"^metadata:{_REST}\n((?:[ \t]+.*\n|[ \t]*(?:#.*)?\r?\n)*(?:[ \t]+.*)?)", re.MULTILINE)
+_ANY_METADATA = re.compile(r"^[\"']?metadata\b", re.MULTILINE)
 _FIRST_ENTRY = re.compile(r"^( +)[^\s#]", re.MULTILINE)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads as Helm does: what looks like a date is a text."""
+    """Reads as Helm does: what looks like a date is a text, and so is a lone `=`."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to configure a loader
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":value"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -56,8 +57,8 @@ def kinds(manifest: str) -> set[ServedKind]:
 def named_objects(manifest: str, *, namespace: str) -> dict[ObjectKey, str]:
     """What names each object of the manifest, and the apiVersion that it is written in.
 
-    `namespace` is that of the objects which tell none. Of the lines that are looked for,
-    as above, there are four.
+    `namespace` is that of the objects which tell none. Lines are looked for as above.
+    Raises ValueError where a document can not be parsed: it may hold any object.
     """
     found = {}
     for document in documents(manifest):
@@ -65,7 +66,7 @@ def named_objects(manifest: str, *, namespace: str) -> dict[ObjectKey, str]:
         if kind is not None and place is not None:
             found[_key(kind.api_version, kind.kind, place[0] or namespace, place[1])] = kind.api_version
             continue
-        for item in objects(document):
+        for item in objects_of(document):
             metadata = item.get("metadata")
             if isinstance(metadata, dict) and metadata.get("name"):
                 version, within = str(item["apiVersion"]), str(metadata.get("namespace") or namespace)
@@ -89,15 +90,25 @@ def _plain_place(document: str) -> tuple[str, str] | None:
     """Namespace (which may be empty) and name, as two lines below `metadata:` tell; None where it has to be parsed."""
     blocks = _METADATA.findall(document)
     entry = _FIRST_ENTRY.search(blocks[0]) if len(blocks) == 1 else None
-    if entry is None:
+    if entry is None or len(_ANY_METADATA.findall(document)) > 1:
         return None
     lines = _lines_at(entry[1])
-    if lines.other.search(blocks[0]):
+    if lines.other.search(blocks[0]) or not _ends_with_its_lines(blocks[0]):
         return None
     names, namespaces = lines.name.findall(blocks[0]), lines.namespace.findall(blocks[0])
     if len(names) != 1 or len(lines.any_namespace.findall(blocks[0])) != len(namespaces) or len(namespaces) > 1:
         return None
     return (namespaces[0][1] if namespaces else ""), names[0][1]
+
+
+def _ends_with_its_lines(block: str) -> bool:
+    """Whether no quotation and no bracket goes on over a line's end, where it could hold what looks like an entry."""
+    return "\\" not in block and all(
+        line.count('"') % 2 == line.count("'") % 2 == 0
+        and line.count("{") == line.count("}")
+        and line.count("[") == line.count("]")
+        for line in block.splitlines()
+    )
 
 
 class _Lines(NamedTuple):

@@ -11,15 +11,19 @@ from helm_rollback.domain.revision import Revision
 def left_behind(revisions: Sequence[Revision], operation: Operation) -> list[Revision]:
     """Those that the rollback undid, failed and replaced ones too; one of each content, newest first.
 
-    `revisions` are those of the operation's incarnation.
+    `revisions` are those of the operation's incarnation, ascending. None where the
+    target's own content is not known.
     """
-    wanted = {revision.manifest_digest for revision in wanting(revisions, operation)}
+    wanted = wanting(revisions, operation)
+    if all(revision.revision != operation.target_revision for revision in wanted):
+        return []
     undone = {
         revision.manifest_digest: revision
-        for revision in revisions
+        for revision in reversed(revisions)
         if operation.target_revision < revision.revision <= operation.base_revision and revision.payload_digest
     }
-    return [revision for digest, revision in reversed(undone.items()) if digest not in wanted]
+    same = {revision.manifest_digest for revision in wanted}
+    return [revision for digest, revision in undone.items() if digest not in same]
 
 
 def wanting(revisions: Sequence[Revision], operation: Operation) -> list[Revision]:
