@@ -84,6 +84,7 @@ async def test_a_rollback_of_an_uninstalled_release_has_no_superseded_step(world
 
 
 async def test_what_others_do_is_told_as_external_and_in_order(world: World, service: Service) -> None:
+    await service.until_observed(world.cluster)
     async with Following(stream(service)) as following:
         world.by_hand.upgrade()
         await following.until_told("revision 3 PENDING_UPGRADE → DEPLOYED")

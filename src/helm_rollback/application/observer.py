@@ -3,8 +3,8 @@
 LIST once, then WATCH from where the ledger stands; the position is stored in the
 transaction that stores the change, so a restart goes on from there and sees what
 happened meanwhile, version by version. Only where the cluster no longer has those
-versions (410 Gone), or a watch breaks before it told anything, is everything
-listed again and the difference applied.
+versions (410 Gone), or can not tell them, is everything listed again and the
+difference applied.
 """
 
 from __future__ import annotations
@@ -61,8 +61,10 @@ class Observer:
                 await self._observe()
             except _TurnIsOver:
                 return
-            except WatchExpired:
+            except WatchExpired as problem:
+                _log.info("observing cluster %s: listing it, since %s", self._cluster.name, problem)
                 self._list_first = True
+                await self._back_off()
             except (ClusterUnreachable, ClusterPermissionDenied, StoreUnavailable) as problem:
                 _log.warning("observing cluster %s: %s", self._cluster.name, problem)
                 await self._back_off()
@@ -81,11 +83,10 @@ class Observer:
         version = await self._ledger.read(lambda view: view.observed_version(self._cluster.name))
         if version is None or self._list_first:
             version = await self._list()
-        self._list_first = True  # until the watch has told something
+            self._list_first = False
         async for event in self._cluster.watch(version):
-            self._list_first, self._pause = False, _FIRST_PAUSE
+            self._pause = _FIRST_PAUSE
             await self._apply(event)
-        self._list_first = False
 
     async def _list(self) -> int:
         """Bring the whole ledger up to what the cluster stores, and the position with it."""

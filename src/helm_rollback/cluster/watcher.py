@@ -12,6 +12,7 @@ from typing import Any
 
 from helm_rollback.application.ports import WatchEvent, WatchExpired, WatchKind
 from helm_rollback.cluster.connection import Connection
+from helm_rollback.domain.errors import ClusterUnreachable
 from helm_rollback.helm.record import UndecodableRecord, from_secret
 
 # A connection that died silently is noticed after this long; to watch again costs one request.
@@ -27,7 +28,8 @@ async def watch(connection: Connection, resource_version: int) -> AsyncIterator[
     """Every change after `resource_version`, in the cluster's order.
 
     Ends when the server ends the watch. Raises WatchExpired where the changes since
-    `resource_version` are no longer known, or one is too large to be taken.
+    `resource_version` are no longer known, or one of them can not be told or taken:
+    watching again would only meet it again.
     """
     params: dict[str, str | int] = {
         "watch": 1,
@@ -45,7 +47,10 @@ async def watch(connection: Connection, resource_version: int) -> AsyncIterator[
     skipped: set[str] = set()
     async with stream as chunks:
         async for line in split_lines(chunks):
-            event = _event(connection, connection.parse(line), skipped)
+            try:
+                event = _event(connection, connection.parse(line), skipped)
+            except ClusterUnreachable as problem:  # which it said itself, so it is reached
+                raise WatchExpired(f"a change can not be told: {problem}") from problem
             if event is not None:
                 yield event
 

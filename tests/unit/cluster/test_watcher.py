@@ -106,12 +106,15 @@ async def test_what_is_no_record_is_skipped_and_told_once(caplog: pytest.LogCapt
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize(
-    ("code", "error"), [(410, WatchExpired), (500, ClusterUnreachable), (403, ClusterPermissionDenied)]
-)
+@pytest.mark.parametrize(("code", "error"), [(410, WatchExpired), (500, WatchExpired), (403, ClusterPermissionDenied)])
 async def test_an_error_event_means_what_its_code_means(code: int, error: type[Exception]) -> None:
     with pytest.raises(error):
         await events_of(change("ERROR", {"kind": "Status", "code": code, "message": "canary"}))
+
+
+async def test_a_change_that_is_none_asks_for_a_list() -> None:
+    with pytest.raises(WatchExpired):
+        await events_of(b"<html>\n")
 
 
 async def test_an_answer_410_is_expired_too() -> None:
