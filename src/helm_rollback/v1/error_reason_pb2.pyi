@@ -268,7 +268,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     OBJECT_REJECTED: _ErrorReason.ValueType  # 104
     """Failure. The API server, an admission policy or a quota rejected an object. Others may have been
-    applied.
+    applied. With NOT_APPLIED it may be a release record that was to be put back, and Helm was not run.
 
         {"errorReason": "OBJECT_REJECTED", "applied": "PARTLY",
          "message": "ConfigMap/prod/settings: field is immutable when `immutable` is set"}
@@ -282,7 +282,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     RECORD_MISMATCH: _ErrorReason.ValueType  # 106
     """Failure. The target's record in the cluster is not what the ledger archived: somebody edited it.
-    Helm was not run.
+    Or a record that is needed can not be read, or is gone and never could be read, so that there is
+    nothing to put back. Helm was not run.
 
         {"errorReason": "RECORD_MISMATCH", "applied": "NOT_APPLIED",
          "message": "the record of revision 3 has another manifest than when it was first seen"}
@@ -587,7 +588,7 @@ been applied. Let go of the field, or set `force_conflicts`.
 """
 OBJECT_REJECTED: ErrorReason.ValueType  # 104
 """Failure. The API server, an admission policy or a quota rejected an object. Others may have been
-applied.
+applied. With NOT_APPLIED it may be a release record that was to be put back, and Helm was not run.
 
     {"errorReason": "OBJECT_REJECTED", "applied": "PARTLY",
      "message": "ConfigMap/prod/settings: field is immutable when `immutable` is set"}
@@ -601,7 +602,8 @@ target's rollback hooks; Helm would strand the release pending. Helm was not run
 """
 RECORD_MISMATCH: ErrorReason.ValueType  # 106
 """Failure. The target's record in the cluster is not what the ledger archived: somebody edited it.
-Helm was not run.
+Or a record that is needed can not be read, or is gone and never could be read, so that there is
+nothing to put back. Helm was not run.
 
     {"errorReason": "RECORD_MISMATCH", "applied": "NOT_APPLIED",
      "message": "the record of revision 3 has another manifest than when it was first seen"}
