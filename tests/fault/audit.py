@@ -52,7 +52,9 @@ class Write:
     received: datetime
     done: datetime
     stored: Mapping[str, Any]
-    """The object as it was stored; after a delete, the API server's answer."""
+    """The object as it was stored, perhaps its metadata only; after a delete, the API server's answer."""
+    sent: Mapping[str, Any]
+    """The object as it was sent."""
 
     @property
     def release(self) -> str:
@@ -78,7 +80,7 @@ class Write:
     @property
     def payload(self) -> bytes:
         """Of a record that was stored."""
-        return base64.b64decode(self.stored["data"]["release"])
+        return base64.b64decode(self.sent["data"]["release"])
 
 
 class AuditLog:
@@ -113,6 +115,7 @@ class AuditLog:
             received=_time(entry["requestReceivedTimestamp"]),
             done=_time(entry["stageTimestamp"]),
             stored=stored,
+            sent=entry.get("requestObject", {}),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fault.audit import Write
 from fault.evidence import Evidence, Span
-from fault.ledger_reader import digest
+from fault.ledger_reader import content, digest
 
 
 def check_revisions(evidence: Evidence) -> Iterator[str]:
@@ -20,24 +20,33 @@ def check_revisions(evidence: Evidence) -> Iterator[str]:
         if write.revision:
             versions[write.uid].append(write)
     yield from _check_known(evidence, versions)
-    yield from _check_content(evidence, versions)
+    yield from _check_content(evidence)
     yield from _check_live(evidence)
 
 
 def _check_known(evidence: Evidence, versions: dict[str, list[Write]]) -> Iterator[str]:
-    """Every record that was ever stored is in the ledger, but what came and went while nobody could observe."""
+    """Every record that was ever stored is in the ledger, but what came and went while nobody could observe.
+
+    Of a record that was put back the ledger has the newer uid only, and the content of both.
+    """
     known = {row["uid"] for row in evidence.ledger.revision}
+    archived = {content(payload) for payload in evidence.ledger.payload}
     for uid, writes in versions.items():
         lived = Span(writes[0].received, writes[-1].done)
         gone = writes[-1].verb == "delete" and any(outage.holds(lived) for outage in evidence.outages)
-        if uid not in known and not gone:
+        kept = any(write.payload in archived for write in writes if write.verb != "delete")
+        if uid not in known and not kept and not gone:
             yield f"{writes[0].name} ({uid}) was stored {lived.start:%X} and is not in the ledger"
 
 
-def _check_content(evidence: Evidence, versions: dict[str, list[Write]]) -> Iterator[str]:
-    """What was archived of a revision is, to the byte, a version that the API server stored."""
+def _check_content(evidence: Evidence) -> Iterator[str]:
+    """What was archived of a revision is, to the byte, a version that the API server was sent."""
+    versions: dict[tuple[str, int], list[Write]] = defaultdict(list)
+    for write in evidence.writes:
+        if write.revision and write.verb != "delete":
+            versions[evidence.release_id(write.release), write.revision].append(write)
     for row in evidence.ledger.revision:
-        writes = [write for write in versions.get(row["uid"], []) if write.verb != "delete"]
+        writes = versions[row["release_id"], row["number"]]
         if not writes or row["payload_digest"] is None:
             yield f"revision {row['release_id']} {row['number']}: nothing was archived, or nobody wrote it"
         elif evidence.ledger.payload_bytes(row["payload_digest"]) not in [write.payload for write in writes]:

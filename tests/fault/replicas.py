@@ -87,6 +87,8 @@ class Replicas:
     def stop(self) -> list[str]:
         """Ask them to end, as a supervisor does; what went wrong with that."""
         self._closing.set()
+        for number in list(self._processes):
+            self._until_ready(number)  # one that is being started does not drain
         with self._lock:
             for process in self._processes.values():
                 process.ask_to_end()
