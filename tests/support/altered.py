@@ -9,6 +9,7 @@ HELM_DEADLINE_STEPS = "helm_rollback.helm.process.DEADLINE_STEPS"
 HELM_DEADLINE_MARGIN = "helm_rollback.helm.process.DEADLINE_MARGIN"
 WATCH_SECONDS = "helm_rollback.cluster.watcher.WATCH_SECONDS"
 WATCH_GRACE = "helm_rollback.cluster.watcher._GRACE_SECONDS"
+FENCE_ANSWER = "helm_rollback.fence.connection.ANSWER_SECONDS"
 HEALTH_PAUSE = "helm_rollback.application.ledger_health.PAUSE_SECONDS"
 
 
