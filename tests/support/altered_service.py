@@ -31,9 +31,7 @@ def _shift_clock(file: Path) -> None:
     def off() -> float:
         return float(file.read_text())
 
-    right_milliseconds = bootstrap._now_milliseconds
     vars(bootstrap)["_utc_now"] = lambda: datetime.now(UTC) + timedelta(seconds=off())
-    vars(bootstrap)["_now_milliseconds"] = lambda: right_milliseconds() + int(off() * 1000)
 
 
 if __name__ == "__main__":

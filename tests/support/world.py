@@ -12,7 +12,7 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -98,7 +98,7 @@ class World:
         chosen = choices or Choices()
         make_ledger(self.folder)
         ledger = SqlLedger.open(sqlite_url(self.folder), clock=self.clock)
-        ports = self._ports(ledger, chosen)
+        ports = self.ports(ledger, chosen)
         server = Server(ports, max_streams=chosen.max_streams)
         address = await server.start("127.0.0.1:0")
         channel = grpc.aio.insecure_channel(address)
@@ -135,7 +135,12 @@ class World:
         if running is not None:
             await running.kill()
 
-    def _ports(self, ledger: SqlLedger, chosen: Choices) -> Ports:
+    def new_operation_id(self, _at: datetime) -> str:
+        """One that is easy to read, and sorts as it was given."""
+        return operation_id(next(self._numbers))
+
+    def ports(self, ledger: SqlLedger, chosen: Choices) -> Ports:
+        """What one service reaches."""
         adapters = self.adapters or Adapters(
             clusters={self.cluster.name: self.cluster}, helm=self.helm, fence=self.fence
         )
@@ -146,7 +151,7 @@ class World:
             helm=adapters.helm,
             fence=adapters.fence,
             decode=decode,
-            new_operation_id=lambda _: operation_id(next(self._numbers)),
+            new_operation_id=self.new_operation_id,
             drain=Drain(),
             heartbeat_seconds=chosen.heartbeat_seconds,
             reached=chosen.reached,
