@@ -1,10 +1,14 @@
 """Revisions that Helm has pruned: the ledger keeps them, and a rollback puts them back."""
 
+from local_cluster import LocalCluster, Rule
 from support.calls import evidence, failure_reason, skipped, state
 from support.charts import config_map, job
+from support.process import RunService
 from support.undone import Undone
+from support.waiting import eventually
 
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
+from helm_rollback.v1.history_pb2 import RevisionTransition
 from helm_rollback.v1.release_pb2 import Failure, Revision
 
 pytest_plugins = ["support.undone_fixtures"]
@@ -123,3 +127,38 @@ def test_another_secret_of_its_name_keeps_it_from_being_put_back(shop: Undone) -
     assert "another Secret bears its name" in operation.failure.message
     assert (operation.attempt, operation.failure.applied) == (0, Failure.NOT_APPLIED)
     assert shop.live_version == "5.0.0"
+
+
+def test_without_the_right_to_create_secrets_it_is_not_put_back(
+    shop: Undone, run_service: RunService, local_cluster: LocalCluster
+) -> None:
+    upgraded_to_five(shop)
+    rules = [Rule(["get", "list", "watch"], ["*"], ["*"]), Rule(["update", "delete"], ["secrets"])]
+    reader = local_cluster.create_user("reader", rules)
+    denied = run_service(kubeconfig=reader.kubeconfig)
+    denied.until_seen(shop.release_id, 5, Revision.DEPLOYED)
+    shop.cluster.client.delete(shop.secret_path(3))
+    eventually(lambda: not shop.with_service(denied).revision(3).stored_by_helm, "the removal is seen")
+
+    operation = shop.with_service(denied).roll_back(3)
+
+    assert failure_reason(operation) == "CLUSTER_PERMISSION_DENIED"
+    assert f"create secrets in namespace {shop.helm.namespace}" in operation.failure.message
+    assert (operation.attempt, operation.failure.applied) == (0, Failure.NOT_APPLIED)
+
+
+def test_a_deployed_record_that_was_deleted_by_hand_comes_back_superseded(shop: Undone) -> None:
+    shop.install("1.0.0")
+    shop.fail_to_upgrade("2.0.0")
+    shop.until(2, Revision.FAILED)
+
+    with shop.service.stream(shop.release_id, tail=0) as stream:
+        shop.cluster.client.delete(shop.secret_path(1))
+        stream.until_told("record 1 removed")
+        operation = shop.roll_back(1)
+        stream.until_settled(operation.operation_id)
+
+    assert stream.told[1:4] == ["operation PENDING", "revision 1 DEPLOYED → SUPERSEDED", "operation RUNNING"]
+    moved = stream.events[2].revision_transition
+    assert (moved.cause, moved.operation_id) == (RevisionTransition.SERVICE, operation.operation_id)
+    assert (state(operation), shop.statuses) == ("SUCCEEDED", {1: "superseded", 2: "failed", 3: "deployed"})

@@ -14,6 +14,8 @@ from support.service import Service, rollback_request
 from support.world import Choices, World
 
 from helm_rollback.application.crash_points import CrashPoint
+from helm_rollback.domain.errors import ClusterUnreachable
+from helm_rollback.domain.record import RecordRef
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.v1 import release_service_pb2 as releases
 from helm_rollback.v1 import rollback_service_pb2 as pb
@@ -285,6 +287,52 @@ async def test_a_reinstall_after_acceptance_is_an_external_change_and_nothing_is
 
     assert reason(operation) == "EXTERNAL_CHANGE"
     assert world.by_hand.statuses == {1: "deployed"}
+
+
+async def test_what_was_put_back_gives_way_to_an_install_at_the_same_moment(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copies of the old life would be the newest records of the new one."""
+    world.by_hand.uninstall()
+    await service.until_observed(world.cluster)
+    create_record = world.cluster.create_record
+
+    async def overtaken(*given: Any, **more: Any) -> RecordRef:
+        if not world.by_hand.stored:
+            world.by_hand.install(Chart(version="9.0.0"))
+        return await create_record(*given, **more)
+
+    monkeypatch.setattr(world.cluster, "create_record", overtaken)
+
+    operation = await rolled_back(service)
+
+    release = await release_of(service)
+    assert reason(operation) == "EXTERNAL_CHANGE"
+    assert world.helm.started == []
+    assert world.by_hand.statuses == {1: "deployed"}
+    assert (release.incarnation, release.current_revision, release.status) == (2, 1, Revision.DEPLOYED)
+
+
+async def test_a_release_that_is_unreachable_while_it_is_put_back_is_waited_for(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.by_hand.forget(1)
+    await service.until_observed(world.cluster)
+    create_record = world.cluster.create_record
+    answers = iter((True, False))
+
+    async def unanswered(*given: Any, **more: Any) -> RecordRef:
+        made = await create_record(*given, **more)
+        if next(answers):
+            raise ClusterUnreachable("default", "no answer in time")
+        return made
+
+    monkeypatch.setattr(world.cluster, "create_record", unanswered)
+
+    operation = await rolled_back(service)
+
+    assert (operation.state, operation.attempt) == (Operation.SUCCEEDED, 1)
+    assert world.by_hand.statuses[1] == "superseded"
 
 
 # --- a number used again --------------------------------------------------------------

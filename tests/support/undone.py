@@ -1,6 +1,6 @@
 """A release `shop` that people change with one of the Helms, and the service beside it that uses the same."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local_cluster import LocalCluster
@@ -25,6 +25,10 @@ class Undone(ByHand):
     @property
     def release_id(self) -> str:
         return f"default.{self.helm.namespace}.shop"
+
+    def with_service(self, service: ServiceProcess) -> "Undone":
+        """The same beside another service."""
+        return replace(self, service=service)
 
     def until(self, revision: int, status: Revision.Status.ValueType) -> None:
         """Wait until the ledger has seen that this is current."""

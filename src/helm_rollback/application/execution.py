@@ -152,7 +152,7 @@ class Execution:
             await self._conclusion.fail(checked.failure)
             return
         if checked.lost:
-            await self._asked(self._put_back(checked.lost))
+            await self._asked(self._put_back(checked.lost, purged=not situation.refs))
             return  # to look again: the fence compares with what was stored then
         if self._ports.drain.started:
             raise GaveUp
@@ -169,10 +169,10 @@ class Execution:
             return
         await self._conclude(run)
 
-    async def _put_back(self, lost: Sequence[LostRecord]) -> None:
+    async def _put_back(self, lost: Sequence[LostRecord], *, purged: bool) -> None:
         """Let Helm find again what it no longer stores."""
         try:
-            await put_back(self._cluster, self._lease, lost, self._ports.reached)
+            await put_back(self._cluster, self._lease, lost, purged=purged, reached=self._ports.reached)
         except NotPutBack as problem:
             await self._conclusion.fail_for(problem.reason, str(problem))
 

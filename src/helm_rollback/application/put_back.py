@@ -9,6 +9,7 @@ knows no difference).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from helm_rollback.application.crash_points import CrashPoint, Reached
@@ -17,7 +18,8 @@ from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Cluster, RecordConflict, RecordRefused
 from helm_rollback.domain.errors import ClusterPermissionDenied
 from helm_rollback.domain.operation import FailureReason
-from helm_rollback.domain.record import HelmRecord
+from helm_rollback.domain.record import HelmRecord, RecordRef
+from helm_rollback.domain.release import ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 
@@ -54,29 +56,36 @@ class NotPutBack(Exception):
         self.reason = reason
 
 
-async def put_back(cluster: Cluster, lease: Lease, lost: Sequence[LostRecord], reached: Reached) -> None:
+async def put_back(
+    cluster: Cluster, lease: Lease, lost: Sequence[LostRecord], *, purged: bool, reached: Reached
+) -> None:
     """Create these records, in this order; then look again: what is there by then is what Helm will find.
 
     Where one is there already, somebody else, or this operation before it was
-    interrupted, was first: the next look compares it with the archive. Raises
-    NotPutBack, ClusterUnreachable, GaveUp.
+    interrupted, was first: the next look compares it with the archive. `purged`: Helm
+    stored nothing at all of the release when it was looked at. Raises NotPutBack,
+    ClusterUnreachable, GaveUp.
     """
+    made: list[RecordRef] = []
     for record in lost:
-        if not lease.holds():
-            raise GaveUp
+        _check(lease)
+        number = record.revision.revision
         try:
-            await _create(cluster, record)
+            made += await _created(cluster, record)
         except ClusterPermissionDenied as problem:
-            raise NotPutBack(record.revision.revision, FailureReason.CLUSTER_PERMISSION_DENIED, problem) from problem
+            raise NotPutBack(number, FailureReason.CLUSTER_PERMISSION_DENIED, problem) from problem
         except RecordRefused as problem:
-            raise NotPutBack(record.revision.revision, FailureReason.OBJECT_REJECTED, problem) from problem
+            raise NotPutBack(number, FailureReason.OBJECT_REJECTED, problem) from problem
         reached(CrashPoint.PUT_BACK)
+    if purged:
+        await _give_way(cluster, lease, lost[0].revision.release_id, made)
 
 
-async def _create(cluster: Cluster, record: LostRecord) -> None:
+async def _created(cluster: Cluster, record: LostRecord) -> list[RecordRef]:
+    """The record, or nothing where it was there already."""
     revision = record.revision
     try:
-        await cluster.create_record(
+        made = await cluster.create_record(
             revision.release_id,
             revision.revision,
             record.payload,
@@ -88,3 +97,21 @@ async def _create(cluster: Cluster, record: LostRecord) -> None:
         if await cluster.read_revision(revision.release_id, revision.revision) is None:
             why = "another Secret bears its name"
             raise NotPutBack(revision.revision, FailureReason.RECORD_MISMATCH, why) from problem
+        return []
+    return [made]
+
+
+async def _give_way(cluster: Cluster, lease: Lease, release_id: ReleaseId, made: Sequence[RecordRef]) -> None:
+    """Take the copies away again where somebody installed the release meanwhile: they are no part of its new life."""
+    own = {ref.uid for ref in made}
+    if all(ref.uid in own for ref in (await cluster.list_release(release_id)).refs):
+        return
+    for ref in made:
+        _check(lease)
+        with suppress(RecordConflict):
+            await cluster.delete_record(ref)
+
+
+def _check(lease: Lease) -> None:
+    if not lease.holds():
+        raise GaveUp
