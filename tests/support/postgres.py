@@ -53,6 +53,7 @@ class PostgresServer:
             "unix_socket_directories": "",
             "fsync": "off",  # a killed server loses nothing; only a machine would
             "shared_buffers": "32MB",
+            "authentication_timeout": "5s",  # it waits for those who connected while it was paused, and went
             **settings,
         }
         self._running: subprocess.Popen[bytes] | None = None
@@ -178,7 +179,12 @@ class PostgresServer:
         if self._running is not None:
             self.resume()  # a stopped process does not hear
             self._running.send_signal(number)
-            self._running.wait(PATIENCE)
+            try:
+                self._running.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                for pid in list(self._pids()):
+                    os.kill(pid, signal.SIGKILL)
+                self._running.wait(PATIENCE)
             self._running = None
 
     def _pids(self) -> Iterator[int]:

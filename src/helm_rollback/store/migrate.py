@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from sqlalchemy import Connection, insert, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from helm_rollback.store.engines.database import Database, database_at
 from helm_rollback.store.errors import LedgerBehind, LedgerTooNew, LedgerUnusable
@@ -95,7 +95,13 @@ def prepare(connection: Connection, database: Database, migrations: Migrations) 
 
 
 def _restore_triggers(connection: Connection, database: Database) -> None:
-    missing = ensure_triggers(connection, database)
+    try:
+        missing = ensure_triggers(connection, database)
+    except ProgrammingError as error:
+        raise LedgerUnusable(
+            "the ledger's append-only rules are not all there, and this user may not make them; "
+            "run helm-rollback migrate as the owner of the tables"
+        ) from error
     if missing:
         log.warning("the ledger's append-only rules were gone, and are back: %s", ", ".join(missing))
 

@@ -18,7 +18,18 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, Integer, MetaData, Text, false, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -36,6 +47,8 @@ metadata = MetaData(
     }
 )
 
+# Ordered by its bytes, as SQLite does, whatever order a PostgreSQL database has.
+Id = String().with_variant(String(collation="C"), "postgresql")
 # SQLite makes a column its rowid only where its type is INTEGER to the letter.
 GrowingKey = BigInteger().with_variant(Integer, "sqlite")
 
@@ -93,10 +106,10 @@ class ReleaseRow(_Row, table=True):
         Index("release_by_namespace", "cluster", "namespace", "release_id"),
     )
 
-    release_id: str = Field(primary_key=True)
-    cluster: str
-    namespace: str
-    name: str
+    release_id: str = Field(primary_key=True, sa_type=Id)
+    cluster: str = Field(sa_type=Id)
+    namespace: str = Field(sa_type=Id)
+    name: str = Field(sa_type=Id)
     incarnation: int
     current_revision: int
     status: str
@@ -168,7 +181,7 @@ class RevisionRow(_Row, table=True):
     )
 
     key: int | None = Field(default=None, primary_key=True, sa_type=GrowingKey)
-    release_id: str
+    release_id: str = Field(sa_type=Id)
     incarnation: int
     number: int
     status: str
@@ -187,7 +200,7 @@ class RevisionRow(_Row, table=True):
     unproven: bool
     apply_completed: bool | None
     replaced_time: datetime | None
-    operation_id: str
+    operation_id: str = Field(sa_type=Id)
     actor: str
     reason: str
     mark: str
@@ -249,8 +262,8 @@ class OperationRow(_Row, table=True):
         ),
     )
 
-    operation_id: str = Field(primary_key=True)
-    release_id: str
+    operation_id: str = Field(primary_key=True, sa_type=Id)
+    release_id: str = Field(sa_type=Id)
     incarnation: int
     type: str
     state: str
@@ -269,7 +282,7 @@ class OperationRow(_Row, table=True):
     end_time: datetime | None
     attempt: int
     outcome_evidence: str | None
-    caused_by_operation_id: str | None
+    caused_by_operation_id: str | None = Field(sa_type=Id)
     cancel_requested: bool
     start_sequence: int = Field(sa_type=BigInteger)
     failure: str | None = Field(sa_type=Text)
@@ -290,8 +303,8 @@ class EventRow(_Row, table=True):
     """An event. A stream of one release reads by (release, sequence), one of the whole ledger by `position`.
 
     `position` is SQLite's rowid, named so that VACUUM keeps it: with one writer it
-    is the order of commits. On PostgreSQL it will not be, and a further column xid
-    (read below the snapshot's xmin) is to give that order.
+    is the order of commits. On PostgreSQL it is not; there the table has a further
+    column xid, which gives that order below a snapshot's xmin.
     """
 
     __tablename__: ClassVar[str] = "event"
@@ -303,7 +316,7 @@ class EventRow(_Row, table=True):
     )
 
     position: int | None = Field(default=None, primary_key=True, sa_type=GrowingKey)
-    release_id: str
+    release_id: str = Field(sa_type=Id)
     sequence: int = Field(sa_type=BigInteger)
     kind: str
     time: datetime
@@ -316,7 +329,7 @@ class ObservedClusterRow(_Row, table=True):
     __tablename__: ClassVar[str] = "observed_cluster"
     __table_args__: ClassVar[Any] = (_at_least("resource_version", 0),)
 
-    cluster: str = Field(primary_key=True)
+    cluster: str = Field(primary_key=True, sa_type=Id)
     resource_version: int = Field(sa_type=BigInteger)
     update_time: datetime
     lease_owner: str | None

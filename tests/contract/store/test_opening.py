@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine.interfaces import ReflectedIndex
 from support.ledger_programs import WRITE_AND_WAIT, other_process
-from support.ledgers import AnyDatabase, opened, refused
+from support.ledgers import AnyDatabase, PostgresDatabase, opened, refused
 from support.samples import SHOP, Clock, a_release, a_transition
 
 from helm_rollback.store import LedgerBehind, LedgerTooNew, SqlLedger
@@ -59,6 +59,8 @@ def test_the_migrations_make_what_the_tables_say(database: AnyDatabase) -> None:
     migrate(database.url)
 
     with database.raw() as connection:
+        if isinstance(database, PostgresDatabase):  # has a column more, of a type that SQLAlchemy does not know
+            connection.exec_driver_sql("ALTER TABLE event DROP COLUMN xid")
         assert shape(connection) == declared
 
 

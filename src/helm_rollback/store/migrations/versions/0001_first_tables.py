@@ -10,6 +10,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Ordered by its bytes, as SQLite does, whatever order a PostgreSQL database has.
+ID = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 # SQLite makes a column its rowid only where its type is INTEGER to the letter.
 GROWING_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -28,7 +30,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "observed_cluster",
-        sa.Column("cluster", sa.String(), nullable=False),
+        sa.Column("cluster", ID, nullable=False),
         sa.Column("resource_version", sa.BigInteger(), nullable=False),
         sa.Column("update_time", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("cluster", name=op.f("observed_cluster_pk")),
@@ -66,10 +68,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "release",
-        sa.Column("release_id", sa.String(), nullable=False),
-        sa.Column("cluster", sa.String(), nullable=False),
-        sa.Column("namespace", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("release_id", ID, nullable=False),
+        sa.Column("cluster", ID, nullable=False),
+        sa.Column("namespace", ID, nullable=False),
+        sa.Column("name", ID, nullable=False),
         sa.Column("incarnation", sa.Integer(), nullable=False),
         sa.Column("current_revision", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
@@ -123,7 +125,7 @@ def upgrade() -> None:
     op.create_table(
         "event",
         sa.Column("position", GROWING_KEY, nullable=False),
-        sa.Column("release_id", sa.String(), nullable=False),
+        sa.Column("release_id", ID, nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
@@ -142,8 +144,8 @@ def upgrade() -> None:
     op.create_index("event_in_order", "event", ["release_id", "sequence"], unique=True)
     op.create_table(
         "operation",
-        sa.Column("operation_id", sa.String(), nullable=False),
-        sa.Column("release_id", sa.String(), nullable=False),
+        sa.Column("operation_id", ID, nullable=False),
+        sa.Column("release_id", ID, nullable=False),
         sa.Column("incarnation", sa.Integer(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
@@ -162,7 +164,7 @@ def upgrade() -> None:
         sa.Column("end_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("outcome_evidence", sa.String(), nullable=True),
-        sa.Column("caused_by_operation_id", sa.String(), nullable=True),
+        sa.Column("caused_by_operation_id", ID, nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("start_sequence", sa.BigInteger(), nullable=False),
         sa.Column("failure", sa.Text(), nullable=True),
@@ -279,7 +281,7 @@ def upgrade() -> None:
     op.create_table(
         "revision",
         sa.Column("key", GROWING_KEY, nullable=False),
-        sa.Column("release_id", sa.String(), nullable=False),
+        sa.Column("release_id", ID, nullable=False),
         sa.Column("incarnation", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
@@ -298,7 +300,7 @@ def upgrade() -> None:
         sa.Column("unproven", sa.Boolean(), nullable=False),
         sa.Column("apply_completed", sa.Boolean(), nullable=True),
         sa.Column("replaced_time", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("operation_id", sa.String(), nullable=False),
+        sa.Column("operation_id", ID, nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("mark", sa.String(), nullable=False),
