@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from contract.executor.objects import Objects
 from contract.executor.records import Records
 from contract.executor.stage import HELM_3, HELM_4, Play
 from contract.executor.suite import Executor, ExecutorWithWorkloads
-from local_cluster import LocalCluster
+from local_cluster import Client, LocalCluster
 from support.charts import config_map, deployment, job, write_chart
 from support.cluster import BIN_DIR
 from support.helm import CURRENT, OLDER, Helm
@@ -41,12 +42,15 @@ _TEMPLATES[Play.APPLY_FAILS_AGAIN] = _TEMPLATES[Play.CURRENT_FAILED]
 class RealStage:
     """A namespace of a real cluster, with charts that end as the play demands."""
 
-    def __init__(self, cluster: KubernetesCluster, command: HelmCommand, by_hand: Helm, folder: Path) -> None:
+    def __init__(
+        self, cluster: KubernetesCluster, client: Client, command: HelmCommand, by_hand: Helm, folder: Path
+    ) -> None:
         self.release_id = ReleaseId("default", by_hand.namespace, "shop")
         self.ways = HELM_3 if by_hand.program.name == "helm3" else HELM_4
         self.cluster = cluster
         self.fence = FenceGate({"default": upstream_of(cluster)})
         self.helm = command
+        self._client = client
         self._by_hand = by_hand
         self._folder = folder
 
@@ -59,6 +63,18 @@ class RealStage:
 
     async def upgrade_by_hand(self) -> None:
         await self._run("upgrade", "3.0.0", {"a.yaml": config_map(by="hand")})
+
+    async def put_config_map(self, name: str, labels: dict[str, str], annotations: dict[str, str]) -> None:
+        path = f"/api/v1/namespaces/{self.release_id.namespace}/configmaps"
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
+        }
+        if self._client.exists(f"{path}/{name}"):
+            self._client.request("PUT", f"{path}/{name}", body)
+        else:
+            self._client.create(path, body)
 
     async def kill(self, process: HelmProcess) -> None:
         os.kill(process.pid, signal.SIGKILL)
@@ -80,7 +96,7 @@ def program(request: pytest.FixtureRequest) -> Path:
 async def staged(cluster: LocalCluster, by_hand: Helm, folder: Path) -> AsyncIterator[RealStage]:
     connected = connect("default", kubeconfig=str(cluster.kubeconfig))
     command = HelmCommand(await find_helm(str(by_hand.program)))
-    yield RealStage(connected, command, by_hand, folder)
+    yield RealStage(connected, cluster.client, command, by_hand, folder)
     await connected.close()
 
 
@@ -103,6 +119,13 @@ class TestRealExecutorWithWorkloads(ExecutorWithWorkloads):
 
 
 class TestRealRecords(Records):
+    @pytest.fixture
+    async def stage(self, local_cluster: LocalCluster, helm: Helm, tmp_path: Path) -> AsyncIterator[RealStage]:
+        async for stage in staged(local_cluster, helm, tmp_path):
+            yield stage
+
+
+class TestRealObjects(Objects):
     @pytest.fixture
     async def stage(self, local_cluster: LocalCluster, helm: Helm, tmp_path: Path) -> AsyncIterator[RealStage]:
         async for stage in staged(local_cluster, helm, tmp_path):

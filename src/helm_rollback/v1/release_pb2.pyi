@@ -586,9 +586,17 @@ class Operation(_message.Message):
 
     @_builtins.property
     def leftover_objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftoverObject]:
-        """Output only. Live objects of this release that belong to a newer revision's manifest and not to
-        the target's: Helm forgets them after failed or repeated attempts. Deleted where the request set
-        `remove_leftovers`, else only listed. Objects with Helm's keep policy are never touched.
+        """Output only. What was live of this release when Helm had ended (it bears Helm's label and
+        annotations of this release), though it belongs to a newer revision's manifest and not to the
+        target's: Helm forgets such objects after failed or repeated attempts. Set with the end of every
+        rollback in which Helm wrote anything, also of a failed one.
+
+        With `remove_leftovers` and SUCCEEDED they were deleted right after that, with what they own,
+        and are listed all the same: this is what was found. Not deleted are objects with Helm's keep
+        policy (`helm.sh/resource-policy: keep`), and those that changed meanwhile, that this service
+        may not delete, or that are there while somebody else's Helm has already gone on: the service's
+        log tells which, and a further rollback to the same revision lists them again. Nor does a
+        cluster that can not be asked fail the rollback: then less is listed, and the log says so.
         """
 
     def __init__(
@@ -855,7 +863,7 @@ Global___SkippedRevision: _TypeAlias = SkippedRevision  # noqa: Y015
 
 @_typing.final
 class LeftoverObject(_message.Message):
-    """A live object that Helm no longer knows of. Every field is output only."""
+    """A live object that is left over of a newer revision. Every field is output only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -864,7 +872,9 @@ class LeftoverObject(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     api_version: _builtins.str
-    """Output only. Its apiVersion, such as `v1` or `apps/v1`."""
+    """Output only. Its apiVersion, such as `v1` or `apps/v1`: the one in the manifest, or where that is
+    no longer served another version of its group.
+    """
     kind: _builtins.str
     """Output only. Its kind, such as `ConfigMap`."""
     namespace: _builtins.str

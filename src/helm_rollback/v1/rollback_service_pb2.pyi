@@ -74,8 +74,9 @@ class RollbackRequest(_message.Message):
     REVISION_MARKED_BAD.
     """
     remove_leftovers: _builtins.bool
-    """Optional. Delete the objects that would be listed in `operation.leftover_objects`. Default
-    false: they are listed only. Objects with Helm's keep policy are never touched.
+    """Optional. Once the rollback has succeeded, delete what is listed in
+    `operation.leftover_objects`, which stays listed. Default false: it is listed only. Objects with
+    Helm's keep policy are never deleted.
     """
     @_builtins.property
     def helm_options(self) -> _helm_options_pb2.HelmOptions:
@@ -198,8 +199,9 @@ class RollbackLastSuccessfulRequest(_message.Message):
     alive, both write to the cluster. Default false: FAILED_PRECONDITION / RELEASE_PENDING.
     """
     remove_leftovers: _builtins.bool
-    """Optional. Delete the objects that would be listed in `operation.leftover_objects`. Default
-    false: they are listed only. Objects with Helm's keep policy are never touched.
+    """Optional. Once the rollback has succeeded, delete what is listed in
+    `operation.leftover_objects`, which stays listed. Default false: it is listed only. Objects with
+    Helm's keep policy are never deleted.
     """
     @_builtins.property
     def helm_options(self) -> _helm_options_pb2.HelmOptions:

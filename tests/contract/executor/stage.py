@@ -100,6 +100,9 @@ class Stage(Protocol):
     async def upgrade_by_hand(self) -> None:
         """Somebody else's `helm upgrade`, to the end."""
 
+    async def put_config_map(self, name: str, labels: dict[str, str], annotations: dict[str, str]) -> None:
+        """Make a ConfigMap in the release's namespace, or give it these."""
+
     async def kill(self, process: HelmProcess) -> None:
         """`kill -9`; return when it is dead."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from contract.executor.objects import Objects
 from contract.executor.records import Records
 from contract.executor.stage import HELM_4, Play
 from contract.executor.suite import Executor, ExecutorWithWorkloads
@@ -63,6 +64,9 @@ class FakeStage:
     async def upgrade_by_hand(self) -> None:
         self._by_hand.upgrade(Chart(version="3.0.0", manifest=config_map(by="hand")))
 
+    async def put_config_map(self, name: str, labels: dict[str, str], annotations: dict[str, str]) -> None:
+        self.cluster.objects.put(name, labels=labels, annotations=annotations)
+
     async def kill(self, process: HelmProcess) -> None:
         self.helm.kill(process)
         await asyncio.sleep(0)
@@ -101,4 +105,8 @@ class TestOlderFakeExecutor(StagedWithoutStamp, Executor):
 
 
 class TestOlderFakeExecutorWithWorkloads(StagedWithoutStamp, ExecutorWithWorkloads):
+    pass
+
+
+class TestFakeObjects(Staged, Objects):
     pass
