@@ -26,6 +26,10 @@ class HeldWrites:
         (self.folder / f"{write} arrived").unlink(missing_ok=True)
         (self.folder / write).touch()
 
+    def forget(self, write: str) -> None:
+        """Forget that it was sent: `until_held` then waits for another of its kind, held or not."""
+        (self.folder / f"{write} arrived").unlink()
+
     def until_held(self, write: str) -> None:
         """Wait until Helm has sent it."""
         eventually((self.folder / f"{write} arrived").exists, f"Helm's {write} arrives")
