@@ -143,6 +143,32 @@ async def test_a_record_that_was_removed_by_hand_makes_room_for_the_next_attempt
     assert (ended.state, ended.attempt) == (Operation.SUCCEEDED, 2)
 
 
+async def test_a_removed_record_is_not_made_again_where_a_hook_may_have_run(world: World) -> None:
+    with_two_revisions(world, WITH_HOOK)
+    killed = await killed_at(world, Point.AFTER_CREATE)
+    world.by_hand.forget(3)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.failure.applied) == ("INTERRUPTED", Failure.UNKNOWN)
+    assert len(world.helm.started) == 1
+
+
+@pytest.mark.parametrize("then", ["uninstall", "purge", "damage"])
+async def test_a_pending_record_that_tells_nothing_any_more_leaves_the_outcome_unknown(world: World, then: str) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.AFTER_CREATE)
+    if then == "damage":
+        world.cluster.damage("prod", "shop", 3)
+    else:
+        world.by_hand.uninstall(keep_history=then == "uninstall")
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
+    assert len(world.helm.started) == 1
+
+
 async def test_a_removed_record_whose_number_someone_used_is_not_touched(world: World) -> None:
     with_two_revisions(world)
     killed = await killed_at(world, Point.AFTER_CREATE)

@@ -43,7 +43,7 @@ class Records:
         assert stored == (await stored_records(stage))[1]
         assert await stage.cluster.read_revision(stage.release_id, 3) is None
 
-    async def test_the_first_version_of_a_failed_rollback_still_bears_the_stamp(self, stage: Stage) -> None:
+    async def test_the_versions_of_a_failed_rollback_before_its_last_still_bear_the_stamp(self, stage: Stage) -> None:
         await stage.prepare(Play.APPLY_FAILS)
         _, before = await stage.cluster.list_all()
         audience = Audience(stage, before)
@@ -53,11 +53,13 @@ class Records:
         await audience.leave()
         added = next(event for event in audience.events if event.kind is WatchKind.ADDED)
         first = await stage.cluster.read_version(failed.ref, added.resource_version)
+        last_but_one = await stage.cluster.read_version(failed.ref, failed.ref.resource_version - 1)
 
         assert first is not None
         assert first.record is not None
         assert (first.record.status, first.record.description) == (Status.PENDING_ROLLBACK, STAMP)
         assert first.ref.uid == failed.ref.uid
+        assert last_but_one == first
         assert await stage.cluster.read_version(failed.ref, before) is None
 
     async def test_setting_a_record_failed_changes_status_and_description_only(self, stage: Stage) -> None:
