@@ -25,7 +25,26 @@ def check_runs(evidence: Evidence) -> Iterator[str]:
         for (one, its), (other, others) in combinations(found, 2):
             if its.overlaps(others):
                 yield f"{release}: the writes of {one} and {other} interleave: {its}, {others}"
+    yield from _check_records(evidence)
     yield from _check_own_writes(evidence, spans)
+
+
+def _check_records(evidence: Evidence) -> Iterator[str]:
+    """A Helm of ours creates the revision after the base and no other, and only once an earlier attempt's is gone."""
+    bases = {row["operation_id"]: row["base_revision"] for row in evidence.ledger.operation}
+    stored: dict[tuple[str, str], HelmRun] = {}
+    for write in evidence.writes:
+        if not write.revision:
+            continue
+        if write.verb == "delete":
+            stored.pop((write.release, write.uid), None)
+        if write.verb == "create" and write.run is not None:
+            for (release, _), other in stored.items():
+                if release == write.release and other.operation_id == write.run.operation_id:
+                    yield f"{write.release}: {write.run} was started over the record of {other}"
+            if write.revision != bases.get(write.run.operation_id, 0) + 1:
+                yield f"{write.release}: {write.run} created revision {write.revision}"
+            stored[write.release, write.uid] = write.run
 
 
 def _check_own_writes(evidence: Evidence, spans: dict[str, list[tuple[HelmRun, Span]]]) -> Iterator[str]:

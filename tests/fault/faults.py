@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from support.tcp_proxy import TcpProxy
 _FIRST_CALL_SECONDS = 30.0
 _CRASH_SECONDS = 15.0
 """In which the service comes to its crash point, if it does."""
+_MOMENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ def strike(plan: Plan, world: World, answers: Answers) -> datetime | None:
     assert answers.under_way.wait(_FIRST_CALL_SECONDS), "no client has called"
     if plan.fault is Fault.CRASH:
         return _await_crashes(plan, world.replicas, answers)
+    if plan.fault is Fault.HALT:
+        return _await_halt(plan, world.replicas, answers)
     time.sleep(plan.after)
     answers.under_way.wait(1.0)
     moment = datetime.now(UTC)
@@ -53,16 +56,35 @@ def strike(plan: Plan, world: World, answers: Answers) -> datetime | None:
 
 
 def _await_crashes(plan: Plan, replicas: Replicas, answers: Answers) -> datetime | None:
-    """Until it has died at each of its points; or all was answered, and it has not."""
+    """Until it has died at each of its points; None where all was answered, and it has not."""
     wanted = list(map(str, plan.crashes))
+    died = _comes_to(lambda: [death.point for death in replicas.deaths[: len(wanted)]] == wanted, answers)
+    return replicas.deaths[0].moment if died else None
 
-    def died() -> bool:
-        return [death.point for death in replicas.deaths[: len(wanted)]] == wanted
 
+def _await_halt(plan: Plan, replicas: Replicas, answers: Answers) -> datetime | None:
+    """Until somebody stands still; then let it go on, long after its lease."""
+    if not _comes_to(replicas.halted, answers):
+        return None
+    moment = datetime.now(UTC)
+    if plan.staggered:
+        replicas.start_heirs()
+    time.sleep(LEASE_SECONDS + plan.lasts)
+    for number in plan.victims:
+        replicas.signal(number, signal.SIGCONT)
+    return moment
+
+
+def _comes_to(holds: Callable[[], object], answers: Answers) -> bool:
+    """Whether it comes to this, while anything is asked for or was a moment ago."""
     deadline = time.monotonic() + _CRASH_SECONDS
-    while not died() and time.monotonic() < deadline and answers.open:
+    while not holds():
+        if not answers.open:
+            deadline = min(deadline, time.monotonic() + _MOMENT_SECONDS)
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return replicas.deaths[0].moment if died() else None
+    return True
 
 
 def _pause(plan: Plan, replicas: Replicas) -> None:

@@ -31,6 +31,8 @@ class Fault(StrEnum):
     """kill -9 at a random moment."""
     CRASH = "crash"
     """The service ends itself, at a crash point."""
+    HALT = "halt"
+    """The service stops itself at a crash point, as SIGSTOP does, and goes on after its lease."""
     PAUSE = "pause"
     """SIGSTOP for longer than a lease, then SIGCONT."""
     CUT = "cut"
@@ -47,6 +49,15 @@ class Fault(StrEnum):
     """PostgreSQL hangs."""
 
 
+HALTS = (
+    CrashPoint.CLAIMED,
+    CrashPoint.BEGUN,
+    CrashPoint.RECORD_CREATED,
+    CrashPoint.HELM_ENDED,
+    CrashPoint.END_BEFORE_COMMIT,
+    CrashPoint.OBSERVED_BEFORE_COMMIT,
+)
+"""Where standing still might do most harm: something was decided, and is not done."""
 OF_THE_NETWORK = {Fault.CUT, Fault.REFUSE, Fault.DELAY, Fault.STALL}
 OF_THE_DATABASE = {Fault.DATABASE_CRASH, Fault.DATABASE_PAUSE}
 
@@ -102,15 +113,20 @@ class Plan:
     bytes_first: int = 0
     """How much of the API server's answers still passes before a cut."""
 
-    @property
-    def staggered(self) -> bool:
-        """Whether the second replica is started after the first has died, since it is to die, too."""
-        return len(self.crashes) > 1
+    staggered: bool = False
+    """Whether one replica runs alone until it is hit, and the others are started then: so it is surely hit."""
 
     @property
     def name(self) -> str:
         """What is counted."""
-        return f"crash at {self.crashes[-1]}" if self.crashes else str(self.fault)
+        return f"{self.fault} at {self.crashes[-1]}" if self.crashes else str(self.fault)
+
+    @property
+    def first_point(self) -> str:
+        """What the victims are told at their start, see `crash_points.crash_at`; empty for nothing."""
+        if not self.crashes:
+            return ""
+        return f"{self.crashes[0]}:{'stop' if self.fault is Fault.HALT else 'kill'}:{self.nth}"
 
 
 @dataclass
@@ -143,7 +159,11 @@ def schedule(engine: Engine) -> list[tuple[Fault, CrashPoint | None]]:
     others = [Fault.KILL] * 5 + [Fault.PAUSE] * 3 + sorted(OF_THE_NETWORK)
     if engine is Engine.POSTGRESQL:
         others += sorted(OF_THE_DATABASE)
-    return [*((Fault.CRASH, point) for point in CrashPoint), *((fault, None) for fault in others)]
+    return [
+        *((Fault.CRASH, point) for point in CrashPoint),
+        *((Fault.HALT, point) for point in HALTS),
+        *((fault, None) for fault in others),
+    ]
 
 
 def draw(seed: int, engine: Engine) -> Plan:
@@ -169,10 +189,18 @@ def draw(seed: int, engine: Engine) -> Plan:
         by_hand=() if scene is not None and scene.before else dice.by_hand(),
         followed=tuple((name, random.randint(2, 12)) for name in dice.releases),
         fault=fault,
-        victims=tuple(sorted(random.sample(range(engine.replicas), min(2 if point else 1, engine.replicas)))),
+        victims=_victims(random, engine, fault),
         crashes=(*(scene.before if scene is not None else ()), point) if point else (),
-        nth=random.randint(1, 2) if point and scene is None else 1,
+        staggered=engine.replicas > 1 and (fault is Fault.HALT or (scene is not None and bool(scene.before))),
+        nth=random.randint(1, 2) if engine is Engine.SQLITE and fault is Fault.CRASH and scene is None else 1,
         after=random.uniform(0.0, 0.15),
-        lasts=random.uniform(1.5, 3.0) if fault is Fault.PAUSE else random.uniform(0.3, 2.0),
+        lasts=random.uniform(1.5, 3.0) if fault in (Fault.PAUSE, Fault.HALT) else random.uniform(0.3, 2.0),
         bytes_first=random.choice([0, 0, random.randint(1, 60_000)]),
     )
+
+
+def _victims(random: Random, engine: Engine, fault: Fault) -> tuple[int, ...]:
+    """One of them; but who comes to a crash point is not known before."""
+    if fault in (Fault.CRASH, Fault.HALT):
+        return tuple(range(engine.replicas))
+    return (random.randrange(engine.replicas),)

@@ -7,7 +7,7 @@ import random
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from subprocess import TimeoutExpired
@@ -55,12 +55,9 @@ class Replicas:
 
     def start(self) -> None:
         """All of them, until each is ready; or the first one only, where the others are to wait for its death."""
-        numbers = [0] if self._plan.staggered else range(self._plan.engine.replicas)
-        armed = numbers if self._plan.staggered else self._plan.victims
-        points = self._plan.crashes[:1]
-        for number in numbers:
-            self._launch(number, f"{points[0]}:kill:{self._plan.nth}" if points and number in armed else "")
-        for number in numbers:
+        for number in range(1 if self._plan.staggered else self._plan.engine.replicas):
+            self._launch(number, self._plan.first_point if number in self._plan.victims else "")
+        for number in list(self._processes):
             self._until_ready(number)
 
     def supervise(self) -> None:
@@ -69,7 +66,7 @@ class Replicas:
             for number, process in list(self._processes.items()):
                 if process.has_ended:
                     self._bury(number, process)
-                    self._replace(number)
+                    self._revive()
 
     def address(self) -> str:
         """Where some replica serves. Raises LookupError where none does."""
@@ -83,6 +80,11 @@ class Replicas:
         with self._lock:
             if number in self._processes and not self._processes[number].has_ended:
                 os.kill(self._processes[number].pid, what)
+
+    def halted(self) -> list[int]:
+        """Who stands still at a crash point, or did."""
+        with self._lock:
+            return [number for number, process in self._processes.items() if _LAST_WORDS.search(process.stderr)]
 
     def stop(self) -> list[str]:
         """Ask them to end, as a supervisor does; what went wrong with that."""
@@ -115,21 +117,25 @@ class Replicas:
         known = [death for death in self.deaths if death.replica == number and death.point]
         self.deaths.append(Death(datetime.now(UTC), number, points[-1] if len(points) > len(known) else ""))
 
-    def _replace(self, number: int) -> None:
-        """Start who takes over: one that is to die at the second point, if there is one; else whoever is down."""
-        everybody = range(self._plan.engine.replicas)
-        if self._plan.staggered and len(self.deaths) == 1:
-            heirs = [each for each in everybody if each != number] or [number]
-            point = f"{self._plan.crashes[1]}:kill"
-        else:
-            if len(everybody) > 1:
-                self._closing.wait(self._plan.lasts)
-            heirs = [each for each in everybody if each not in self._processes]
-            point = ""
-        for each in heirs:
-            self._launch(each, point)
-        for each in heirs:
-            self._until_ready(each)
+    def _revive(self) -> None:
+        """Start who takes over from the dead."""
+        if len(self.deaths) == 1 and (self._plan.staggered or len(self._plan.crashes) > 1):
+            self.start_heirs()
+            return
+        if self._plan.engine.replicas > 1:
+            self._closing.wait(self._plan.lasts)
+        self._start([each for each in range(self._plan.engine.replicas) if each not in self._processes], "")
+
+    def start_heirs(self) -> None:
+        """Start those who were held back, if any. They are to die at the second point, if there is one."""
+        point = f"{self._plan.crashes[1]}:kill" if len(self._plan.crashes) > 1 else ""
+        self._start(range(1, self._plan.engine.replicas) if self._plan.staggered else [0], point)
+
+    def _start(self, numbers: Iterable[int], point: str) -> None:
+        for number in numbers:
+            self._launch(number, point)
+        for number in numbers:
+            self._until_ready(number)
 
     def _launch(self, number: int, point: str) -> None:
         process = self._make(number, {CRASH_AT: point} if point else {})
@@ -156,4 +162,5 @@ def _end_of(process: ServiceProcess) -> str:
         code = process.wait(_DRAIN_SECONDS)
     except TimeoutExpired:
         return f"still there {_DRAIN_SECONDS:.0f} s after SIGTERM"
-    return f"exit code {code}" if code else ""
+    crashed = code == -signal.SIGKILL and _LAST_WORDS.search(process.stderr)
+    return f"exit code {code}" if code and not crashed else ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,8 +15,8 @@ from local_cluster import LocalCluster, Rule
 from support.cluster import BIN_DIR
 from support.helm import Helm
 from support.postgres import PostgresServer
-from support.process import SERVICE
 
+FAR_SERVICE = ("-P", str(Path(__file__).with_name("far_service.py")))
 _SERVICE_USER = "system:serviceaccount:default:service"
 _STAMP = re.compile(r"--description=\[([0-9a-f-]{36})\]")
 
@@ -31,8 +31,10 @@ class Site:
     folder: Path
     postgres: PostgresServer | None
     """Where rounds on PostgreSQL have their ledgers; None where there are none."""
-    program: Sequence[str] = SERVICE
-    """What is started as the service."""
+    program: Sequence[str] = FAR_SERVICE
+    """What is started as the service. It takes FAR_HOST as its machine's name."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of that program."""
 
     def audit(self) -> AuditLog:
         """The writes from now on."""

@@ -54,7 +54,12 @@ def open_stage(plan: Plan, site: Site, folder: Path) -> Iterator[Stage]:
             own.mkdir(exist_ok=True)
             flags = ("--lease", f"{LEASE_SECONDS:g}s", "--database", url)
             return ServiceProcess(
-                own, kubeconfigs[number], *flags, helm=helm, program=site.program, environment=dict(environment)
+                own,
+                kubeconfigs[number],
+                *flags,
+                helm=helm,
+                program=site.program,
+                environment={"FAR_HOST": f"{namespace}-{number}", **site.environment, **environment},
             )
 
         replicas = Replicas(plan, make)
