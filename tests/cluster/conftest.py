@@ -1,6 +1,7 @@
 """The cluster layer runs against a real API server and the real Helm."""
 
 from support.cluster import (
+    audit_log,
     helm,
     local_cluster,
     namespace,
@@ -9,4 +10,4 @@ from support.cluster import (
     workload_namespace,
 )
 
-__all__ = ["helm", "local_cluster", "namespace", "workload_cluster", "workload_helm", "workload_namespace"]
+__all__ = ["audit_log", "helm", "local_cluster", "namespace", "workload_cluster", "workload_helm", "workload_namespace"]

@@ -7,15 +7,18 @@ do, each cluster is started once in a run, when the first test asks for it.
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from local_cluster import LocalCluster
+from support.audit import POLICY, AuditLog
 from support.helm import Helm
 
 BIN_DIR = Path(__file__).parents[2] / ".tools" / "bin"
 
 __all__ = [
     "BIN_DIR",
+    "audit_log",
     "helm",
     "local_cluster",
     "namespace",
@@ -26,6 +29,7 @@ __all__ = [
 
 _PLAIN: pytest.StashKey[LocalCluster] = pytest.StashKey()
 _WITH_WORKLOADS: pytest.StashKey[LocalCluster] = pytest.StashKey()
+_AUDIT_LOG: pytest.StashKey[AuditLog] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +39,12 @@ def local_cluster(pytestconfig: pytest.Config) -> LocalCluster:
     A test that stops this API server must start it again.
     """
     return _shared(pytestconfig, _PLAIN, workloads=False)
+
+
+@pytest.fixture(scope="session")
+def audit_log(local_cluster: LocalCluster, pytestconfig: pytest.Config) -> AuditLog:
+    """That of `local_cluster`."""
+    return pytestconfig.stash[_AUDIT_LOG]
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +81,14 @@ def _shared(config: pytest.Config, key: pytest.StashKey[LocalCluster], *, worklo
     # Kept in the run's own stash, not by the fixture: pytest sees a fixture
     # that two conftests import as two, and would start a cluster for each.
     if key not in config.stash:
-        cluster = LocalCluster(BIN_DIR, workloads=workloads).__enter__()
+        folder = TemporaryDirectory(prefix="audit-")
+        config.add_cleanup(folder.cleanup)
+        log = Path(folder.name) / "audit.log"
+        cluster = LocalCluster(BIN_DIR, workloads=workloads, audit_log=log, audit_policy=POLICY).__enter__()
         config.add_cleanup(lambda: cluster.__exit__(None, None, None))
         config.stash[key] = cluster
+        if not workloads:
+            config.stash[_AUDIT_LOG] = AuditLog(log)
     return config.stash[key]
 
 

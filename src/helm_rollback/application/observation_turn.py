@@ -8,6 +8,7 @@ in the ledger moves under its token alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from datetime import timedelta
 
@@ -22,6 +23,8 @@ _TICK = 1.0
 _RENEWALS = 3
 """How often a lease is renewed in its time."""
 
+_log = logging.getLogger(__name__)
+
 
 async def observe_in_turn(
     ledger: Ledger, cluster: Cluster, *, owner: str, lease: timedelta, reached: Reached = go_on
@@ -32,6 +35,7 @@ async def observe_in_turn(
         if token is None:
             await asyncio.sleep(min(_TICK, lease.total_seconds() / _RENEWALS))
             continue
+        _log.info("observing cluster %s", cluster.name)
         try:
             observer = Observer(ledger, cluster, token, reached)
             await first_of(observer.run(), _keep(ledger, cluster.name, token, lease))

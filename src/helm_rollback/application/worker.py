@@ -69,6 +69,8 @@ class Worker:
             self._slots.release()
             return False
         self._ports.reached(CrashPoint.CLAIMED)
+        operation_id = claims[0].operation.operation_id
+        _log.info("operation claimed", extra={"operation_id": operation_id, "fence_token": claims[0].token})
         task = asyncio.create_task(self._carry_out(claims[0], asked))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,61 @@
+"""A service that shares its ledger with others."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from support.held_writes import HeldWrites
+from support.process import HELD_SERVICE, ServiceProcess
+from support.waiting import eventually
+
+LEASE = 3.0
+"""Seconds."""
+
+
+class ReplicaProcess(ServiceProcess):
+    """A service that shares its ledger. Its folder is called as it is."""
+
+    def __init__(self, folder: Path, kubeconfig: Path, database: str, *flags: str | Path, **choices: Any) -> None:
+        self.held_writes = HeldWrites(folder / "held")
+        super().__init__(
+            folder,
+            kubeconfig,
+            *("--database", database, "--lease", f"{LEASE:.0f}s", *flags),
+            program=HELD_SERVICE,
+            environment=self.held_writes.environment,
+            **choices,
+        )
+
+    def pause(self) -> None:
+        """SIGSTOP: it stands still, and nobody is told."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def logged(self, message: str, **facts: object) -> bool:
+        """Whether it logged that, with these facts."""
+        lines = (json.loads(line) for line in self.stderr.splitlines() if line.startswith("{"))
+        return any(line["message"] == message and facts.items() <= line.items() for line in lines)
+
+    def claimed(self, operation_id: str) -> bool:
+        return self.logged("operation claimed", operation_id=operation_id)
+
+    @property
+    def observes(self) -> bool:
+        """Whether it has had the cluster's lease."""
+        return self.logged("observing cluster default")
+
+
+StartReplica = Callable[..., ReplicaProcess]
+"""Starts one more replica, of that name: see the fixture `start_replica`."""
+
+
+def the_one(replicas: Sequence[ReplicaProcess], which: Callable[[ReplicaProcess], bool], what: str) -> ReplicaProcess:
+    """The only replica of which that holds, once it does of one."""
+    eventually(lambda: any(which(replica) for replica in replicas), what)
+    [found] = [replica for replica in replicas if which(replica)]
+    return found
