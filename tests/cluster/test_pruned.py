@@ -1,12 +1,19 @@
 """Revisions that Helm has pruned: the ledger keeps them, and a rollback puts them back."""
 
+import base64
+from dataclasses import replace
+from typing import Any
+
 from local_cluster import LocalCluster, Rule
+from local_cluster.client import JsonObject
 from support.calls import evidence, failure_reason, skipped, state
 from support.charts import config_map, job
 from support.process import RunService
 from support.undone import Undone
 from support.waiting import eventually
 
+from helm_rollback.domain.record import HelmRecord
+from helm_rollback.helm.record import decode
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
 from helm_rollback.v1.history_pb2 import RevisionTransition
 from helm_rollback.v1.release_pb2 import Failure, Revision
@@ -46,6 +53,40 @@ def test_a_pruned_revision_is_put_back_and_rolled_back_to(any_shop: Undone) -> N
     assert put_back[2].deployed_time == known[2].deployed_time
     assert shop.release.incarnation == 1
     shop.assert_free()
+
+
+def test_the_record_comes_back_as_it_was(any_shop: Undone) -> None:
+    """To the letter as it was first written, with the status and the text that it had last."""
+    shop = any_shop
+    shop.install("1.0.0")
+    shop.upgrade("2.0.0", "--set", "big=1234567890123456789,small=0.1", "--labels", "team=blue")
+    shop.upgrade("3.0.0")
+    shop.until(3, Revision.DEPLOYED)
+    before = shop.secret(2)
+    shop.upgrade("4.0.0", "--history-max", "1")
+    shop.until(4, Revision.DEPLOYED)
+    assert shop.statuses == {3: "superseded", 4: "deployed"}
+
+    assert state(shop.roll_back(2)) == "SUCCEEDED"
+
+    after = shop.secret(2)
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert without_values(after) == without_values(before)
+    assert values_in(before)["big"] == 1234567890123456800, "Helm rounds what it writes a second time"
+    assert values_in(after)["big"] == 1234567890123456789
+
+
+def record_in(secret: JsonObject) -> HelmRecord:
+    return decode(base64.b64decode(secret["data"]["release"]))
+
+
+def without_values(secret: JsonObject) -> HelmRecord:
+    return replace(record_in(secret), values={})
+
+
+def values_in(secret: JsonObject) -> dict[str, Any]:
+    return record_in(secret).values
 
 
 def test_the_stream_tells_of_a_rollback_to_a_pruned_revision_what_it_tells_of_any_other(shop: Undone) -> None:

@@ -148,6 +148,22 @@ async def test_custom_labels_come_back(world: World) -> None:
     assert put_back.further_labels == {"team": "blue", "createdAt": "1700000000"}
 
 
+async def test_a_record_that_was_damaged_and_deleted_comes_back_as_it_was_read(world: World, service: Service) -> None:
+    world.cluster.damage("prod", "shop", 2)
+    await service.until_observed(world.cluster)
+    assert (await revision_of(service, 2)).status == Revision.UNKNOWN
+    world.by_hand.forget(2)
+    await service.until_observed(world.cluster)
+
+    operation = await rolled_back(service, 2)
+
+    put_back = await revision_of(service, 2)
+    assert operation.state == Operation.SUCCEEDED
+    assert put_back.stored_by_helm
+    assert (put_back.status, put_back.description) == (Revision.SUPERSEDED, "Upgrade complete")
+    assert put_back.HasField("deployed_time")
+
+
 async def test_what_never_worked_is_not_made_successful_by_being_put_back(world: World, service: Service) -> None:
     """A killed rollback that the next, failing one calls superseded looks perfect to whoever reads only records."""
     by_hand, cluster = world.by_hand, world.cluster
@@ -306,6 +322,7 @@ async def test_what_was_put_back_gives_way_to_an_install_at_the_same_moment(
 
     operation = await rolled_back(service)
 
+    await service.until_observed(world.cluster)
     release = await release_of(service)
     assert reason(operation) == "EXTERNAL_CHANGE"
     assert world.helm.started == []
