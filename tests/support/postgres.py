@@ -119,6 +119,15 @@ class PostgresServer:
         for pid in self._pids():
             os.kill(pid, signal.SIGCONT)
 
+    def become_standby(self) -> None:
+        """While it is stopped: start next as a standby that follows nobody."""
+        assert self._running is None
+        (self._data / "standby.signal").touch()
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        assert self.execute("SELECT pg_promote()") == [(True,)]
+
     @property
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")

@@ -63,8 +63,9 @@ class Hints:
     async def _keep_telling(self) -> None:
         while True:
             await self._something.wait()
-            with suppress(*_failures()):  # others look by themselves; the next hint connects again
+            with suppress(Exception):  # others look by themselves meanwhile
                 await self._tell_from_now()
+            await asyncio.sleep(DEAF_TICK)
 
     async def _tell_from_now(self) -> None:
         async with await self._connect() as connection:
@@ -93,7 +94,7 @@ class Hints:
         while True:
             try:
                 await self._hear()
-            except _failures() as problem:
+            except Exception as problem:  # whatever it was, it costs some speed, and is tried again
                 if self._hears:
                     log.warning("hints of other processes are not heard: %s", problem)
             self._hears = False
@@ -112,7 +113,7 @@ class Hints:
     def _heard(self, payload: str) -> None:
         sender, *subjects = payload.split("\n")
         if sender != self._own:
-            self._wakeups.wake(OPERATIONS if one == OPERATIONS else to_release_id(one) for one in subjects)
+            self._wakeups.wake(map(_subject, subjects))
 
     async def _keep_waking(self) -> None:
         loop = asyncio.get_running_loop()
@@ -124,8 +125,5 @@ class Hints:
                 woken = loop.time()
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """What may become of a connection. The driver is imported where it is used."""
-    import psycopg
-
-    return (psycopg.Error, OSError, TimeoutError)
+def _subject(text: str) -> Hashable:
+    return OPERATIONS if text == OPERATIONS else to_release_id(text)
