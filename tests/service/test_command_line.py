@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.fakes import Chart, HelmRun, Point, RunEnd
+from support.fakes import Chart, HelmRun, Point, RunEnd, config_map
 from support.service import Service, rollback_request
 from support.world import Choices, World
 from typer.testing import CliRunner
@@ -108,6 +108,17 @@ async def test_the_last_successful_revision_is_put_back(world: World, service: S
 
     assert ran.code == DONE
     assert ran.documents[0]["selection"]["revision"] == 2
+
+
+@pytest.mark.parametrize("command", [("rollback", SHOP, "1"), ("last-successful", SHOP)])
+async def test_what_is_left_over_can_be_deleted(world: World, service: Service, command: tuple[str, ...]) -> None:
+    world.release().upgrade(Chart(version="9.9.9", manifest=config_map("extra")), fails=True)
+    world.cluster.objects.put("extra")
+
+    ran = await run(service, *command, "--remove-leftovers")
+
+    assert "ConfigMap/extra" in ran.out
+    assert world.cluster.objects.names == []
 
 
 async def test_a_repeated_request_is_one_operation(world: World, service: Service) -> None:

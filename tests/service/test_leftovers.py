@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from support.calls import refused
 from support.fakes import Chart, HelmRun, Point, RunEnd, config_map
 from support.fakes.documents import an_object
 from support.fakes.objects import of_release
 from support.recovery import killed_at
-from support.service import Service, rollback_request
+from support.service import Service, eventually, rollback_request
 from support.world import World
 
 from helm_rollback.application import leftovers
+from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import ServedKind
 from helm_rollback.domain.live_object import LiveObject
 from helm_rollback.domain.release import ReleaseId
@@ -303,6 +304,31 @@ async def test_a_take_over_lists_what_was_deleted_before(world: World, monkeypat
     assert world.cluster.objects.names == []
 
 
+async def test_once_the_lease_is_lost_nothing_more_is_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    manifest = f"{EXTRA.manifest}---\n{config_map('second')}"
+    history(world, FIRST, Chart(version="2.0.0", manifest=manifest))
+    world.cluster.objects.put("extra")
+    world.cluster.objects.put("second")
+    service = await world.start()
+
+    def lose() -> None:
+        monkeypatch.setattr(Lease, "holds", lambda _: False)
+
+    async def given_up() -> bool:
+        return "is left to its next claim" in caplog.text
+
+    with before_deletion(world, monkeypatch, lose):
+        accepted = (await service.rollbacks.Rollback(rollback_request(remove_leftovers=True))).operation
+        await eventually(given_up, "the worker leaves it to the next claim")
+
+    assert world.cluster.objects.names == ["second"]
+    now = (await service.rollbacks.GetOperation(pb.GetOperationRequest(operation_id=accepted.operation_id))).operation
+    assert (now.state, names(now)) == (Operation.RUNNING, ["extra", "second"])
+
+
 # --- what is in the way of it -----------------------------------------------------------
 
 
@@ -352,17 +378,6 @@ async def test_a_cluster_that_does_not_answer_delays_the_end_only_so_long(
 
 
 # --- the request ------------------------------------------------------------------------
-
-
-async def test_whether_to_delete_is_part_of_what_a_request_id_stands_for(world: World) -> None:
-    history(world, FIRST, EXTRA)
-    service = await world.start()
-    request_id = "5f0c1f2e-8f3b-4a53-9d0e-0a4b8f1f7a11"
-    await rolled_back(service, request_id=request_id)
-
-    other = await refused(service.rollbacks.Rollback(rollback_request(request_id=request_id, remove_leftovers=True)))
-
-    assert other.reason == "REQUEST_ID_REUSED"
 
 
 async def test_the_last_successful_revision_can_be_freed_of_leftovers_too(world: World) -> None:

@@ -126,6 +126,7 @@ async def test_it_is_the_same_while_the_server_drains(service: Service) -> None:
         {"expire_after": Duration(seconds=60)},
         {"helm_options": HelmOptions(disable_hooks=True)},
         {"allow_marked_bad": True},
+        {"remove_leftovers": True},
         {"expected_current_revision": 3, "take_over_pending": True},
         {"actor": "somebody-else"},
         {"release": "default.prod.blog"},

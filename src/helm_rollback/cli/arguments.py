@@ -54,6 +54,9 @@ TakeOverOption = Annotated[
     bool,
     typer.Option("--take-over-pending", help="Go on though another Helm seems to be at work; you know it is dead."),
 ]
+LeftoversOption = Annotated[
+    bool, typer.Option("--remove-leftovers", help="Delete what Helm left behind of newer revisions, once it worked.")
+]
 ActorOption = Annotated[
     str, typer.Option("--actor", envvar="HELM_ROLLBACK_ACTOR", help="Who asks; the service can not check it.")
 ]

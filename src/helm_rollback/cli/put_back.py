@@ -36,6 +36,7 @@ def rollback(
     no_hooks: arguments.NoHooksOption = False,
     cleanup_on_fail: arguments.CleanupOption = False,
     take_over_pending: arguments.TakeOverOption = False,
+    remove_leftovers: arguments.LeftoversOption = False,
     allow_marked_bad: Annotated[bool, typer.Option("--allow-marked-bad", help="Also to one marked BAD.")] = False,
     actor: arguments.ActorOption = "",
     server: arguments.ServerOption = arguments.DEFAULT_SERVER,
@@ -53,6 +54,7 @@ def rollback(
             helm_options=_helm_options(timeout, wait_for_jobs, no_hooks, cleanup_on_fail),
             expire_after=_duration(expire_after),
             take_over_pending=take_over_pending,
+            remove_leftovers=remove_leftovers,
             allow_marked_bad=allow_marked_bad,
         )
         accepted = service.rollbacks.Rollback(request, timeout=CALL_SECONDS, metadata=_metadata(actor))
@@ -72,6 +74,7 @@ def last_successful(
     no_hooks: arguments.NoHooksOption = False,
     cleanup_on_fail: arguments.CleanupOption = False,
     take_over_pending: arguments.TakeOverOption = False,
+    remove_leftovers: arguments.LeftoversOption = False,
     actor: arguments.ActorOption = "",
     server: arguments.ServerOption = arguments.DEFAULT_SERVER,
     output_format: arguments.OutputOption = Output.TABLE,
@@ -87,6 +90,7 @@ def last_successful(
             helm_options=_helm_options(timeout, wait_for_jobs, no_hooks, cleanup_on_fail),
             expire_after=_duration(expire_after),
             take_over_pending=take_over_pending,
+            remove_leftovers=remove_leftovers,
         )
         accepted = service.rollbacks.RollbackLastSuccessful(request, timeout=CALL_SECONDS, metadata=_metadata(actor))
         _finish(service, accepted, wait=wait, output_format=output_format)

@@ -148,7 +148,7 @@ def test_a_command_carries_what_was_asked() -> None:
     request = pb.RollbackRequest(
         release_id=str(SHOP), target_revision=3, request_id=operation_id(1).upper(), expected_current_revision=5,
         reason="why", wait_timeout=Duration(seconds=2), expire_after=Duration(seconds=90), take_over_pending=True,
-        allow_marked_bad=True,
+        allow_marked_bad=True, remove_leftovers=True,
         helm_options=helm_options_pb2.HelmOptions(
             timeout=Duration(seconds=7, nanos=5_000_000), wait_strategy=helm_options_pb2.HelmOptions.LEGACY,
             wait_for_jobs=True, disable_hooks=True, cleanup_on_fail=True, force_conflicts=True,
@@ -161,9 +161,8 @@ def test_a_command_carries_what_was_asked() -> None:
 
     assert (command.release_id, command.target_revision, command.expected_current_revision) == (SHOP, 3, 5)
     assert (command.request_id, command.reason) == (operation_id(1), "why")
-    assert (command.expire_after, command.take_over_pending, command.allow_marked_bad) == (
-        timedelta(seconds=90), True, True,
-    )  # fmt: skip
+    assert command.expire_after == timedelta(seconds=90)
+    assert (command.take_over_pending, command.allow_marked_bad, command.remove_leftovers) == (True, True, True)
     assert command.helm_options == HelmOptions(
         timeout=timedelta(seconds=7, milliseconds=5), wait_strategy=WaitStrategy.LEGACY, wait_for_jobs=True,
         disable_hooks=True, cleanup_on_fail=True, force_conflicts=True, server_side_apply=ServerSideApply.ENABLED,
