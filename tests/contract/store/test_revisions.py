@@ -203,6 +203,7 @@ async def test_what_goes_forward_is_stored(shop: Ledger) -> None:
         stored_by_helm=False,
         uid="put back",
         resource_version=7,
+        labels=(("createdAt", "1700000000"), ("team", "blue")),
     )
     await shop.write(lambda tx: tx.update_revision(after))
 
