@@ -6,7 +6,7 @@ turned into those of `domain/errors.py` there, too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -173,8 +173,13 @@ class LedgerTransaction(LedgerView, Protocol):
     def try_writing(self) -> None:
         """Write something that changes nothing: whether the ledger takes a write shows only so."""
 
-    def claim(self, *, owner: str, lease: timedelta, grace: timedelta, limit: int) -> list[Claim]:
+    def claim(
+        self, *, owner: str, lease: timedelta, grace: timedelta, limit: int, besides: Collection[str] = ()
+    ) -> list[Claim]:
         """Take up to `limit` live operations that nobody holds, oldest first, for `lease` from now.
+
+        None of `besides`: what the caller still carries out is not free, though its lease
+        may have run out, by a clock that jumped or after a pause.
 
         A lease that ran out counts as held for `grace` longer; one that was given back does not.
         """

@@ -39,7 +39,8 @@ class Worker:
         self._term = lease
         self._slots = asyncio.Semaphore(max_helm)
         self._monotonic = monotonic
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._carrying: dict[str, asyncio.Task[None]] = {}
+        """What it carries out now, by operation id."""
 
     async def run(self) -> None:
         """Work until the drain begins, then until the last Helm has ended."""
@@ -49,7 +50,7 @@ class Worker:
                 while not self._ports.drain.started:
                     if not await self._claim_one():
                         await first_of(wakeup.wait(_TICK), self._ports.drain.wait())
-            await asyncio.gather(expiring, *self._tasks)
+            await asyncio.gather(expiring, *self._carrying.values())
         finally:
             expiring.cancel()
 
@@ -60,10 +61,11 @@ class Worker:
             self._slots.release()
             return False
         asked = self._monotonic()
+        besides = tuple(self._carrying)
         claims: list[Claim] = []
         with suppress(StoreUnavailable):
             claims = await self._ports.ledger.write(
-                lambda tx: tx.claim(owner=self._owner, lease=self._term, grace=GRACE, limit=1)
+                lambda tx: tx.claim(owner=self._owner, lease=self._term, grace=GRACE, limit=1, besides=besides)
             )
         if not claims:
             self._slots.release()
@@ -72,8 +74,8 @@ class Worker:
         operation_id = claims[0].operation.operation_id
         _log.info("operation claimed", extra={"operation_id": operation_id, "fence_token": claims[0].token})
         task = asyncio.create_task(self._carry_out(claims[0], asked))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._carrying[operation_id] = task
+        task.add_done_callback(lambda _: self._carrying.pop(operation_id))
         return True
 
     async def _carry_out(self, claim: Claim, since: float) -> None:

@@ -8,6 +8,7 @@ undo what its successor wrote.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +22,11 @@ NO_LEASE: Final = {"lease_owner": None, "lease_expires": None}
 
 _free: Final = (
     select(operation.c.operation_id)
-    .where(text(IS_LIVE), or_(operation.c.lease_expires.is_(None), operation.c.lease_expires <= bindparam("over")))
+    .where(
+        text(IS_LIVE),
+        or_(operation.c.lease_expires.is_(None), operation.c.lease_expires <= bindparam("over")),
+        operation.c.operation_id.not_in(bindparam("besides", expanding=True)),
+    )
     .order_by(operation.c.operation_id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -67,10 +72,18 @@ _process: Final = select(operation.c.helm_host, operation.c.helm_pid, operation.
 
 
 def claim(
-    connection: Connection, *, owner: str, now: datetime, lease: timedelta, grace: timedelta, limit: int
+    connection: Connection,
+    *,
+    owner: str,
+    now: datetime,
+    lease: timedelta,
+    grace: timedelta,
+    limit: int,
+    besides: Collection[str],
 ) -> list[Claim]:
     """Take free operations, oldest first."""
-    taken = connection.execute(_claim, {"over": now - grace, "most": limit, "owner": owner, "until": now + lease})
+    values = {"over": now - grace, "most": limit, "owner": owner, "until": now + lease, "besides": list(besides)}
+    taken = connection.execute(_claim, values)
     claims = [Claim(operation=to_operation(row), token=row.fence_token, last_held=row.last_held) for row in taken]
     return sorted(claims, key=lambda one: one.operation.operation_id)
 

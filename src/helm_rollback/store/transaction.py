@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Final
 
@@ -147,8 +148,12 @@ class Transaction(View):
 
     # --- claims ---
 
-    def claim(self, *, owner: str, lease: timedelta, grace: timedelta, limit: int) -> list[Claim]:
-        return leases.claim(self._connection, owner=owner, now=self.now(), lease=lease, grace=grace, limit=limit)
+    def claim(
+        self, *, owner: str, lease: timedelta, grace: timedelta, limit: int, besides: Collection[str] = ()
+    ) -> list[Claim]:
+        return leases.claim(
+            self._connection, owner=owner, now=self.now(), lease=lease, grace=grace, limit=limit, besides=besides
+        )
 
     def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
         return leases.renew(self._connection, operation_id, token=token, until=self.now() + lease)

@@ -50,6 +50,20 @@ async def renew(ledger: Ledger, number: int, token: int) -> bool:
     return await ledger.write(lambda tx: tx.renew(operation_id(number), token=token, lease=LEASE))
 
 
+async def test_what_the_caller_still_carries_out_is_not_free_when_its_lease_has_run_out(
+    ledger: Ledger, clock: Clock
+) -> None:
+    await accept(ledger, 1, 2)
+    await claim(ledger)
+    clock.move(OVER)
+
+    def others(tx: LedgerTransaction) -> list[Claim]:
+        return tx.claim(owner="worker", lease=LEASE, grace=GRACE, limit=10, besides=[operation_id(1)])
+
+    assert numbers(await ledger.write(others)) == [2]
+    assert numbers(await claim(ledger)) == [1]
+
+
 async def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(ledger: Ledger) -> None:
     await accept(ledger, 4, 2, 3, 1)
 
