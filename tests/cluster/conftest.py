@@ -9,5 +9,17 @@ from support.cluster import (
     workload_helm,
     workload_namespace,
 )
+from support.databases import postgres, postgres_url, run_postgres
 
-__all__ = ["audit_log", "helm", "local_cluster", "namespace", "workload_cluster", "workload_helm", "workload_namespace"]
+__all__ = [
+    "audit_log",
+    "helm",
+    "local_cluster",
+    "namespace",
+    "postgres",
+    "postgres_url",
+    "run_postgres",
+    "workload_cluster",
+    "workload_helm",
+    "workload_namespace",
+]

@@ -18,7 +18,7 @@ from helm_rollback.fence.refusals import LEASE_LOST
 from helm_rollback.v1.release_pb2 import Operation
 from helm_rollback.v1.rollback_service_pb2 import GetOperationRequest, RollbackRequest, WaitOperationRequest
 
-pytest_plugins = ["support.databases", "support.replicas", "support.services"]
+pytest_plugins = ["support.replicas", "support.services"]
 
 TAKE_OVER = LEASE + 2.0
 """Seconds within which another replica has gone on."""

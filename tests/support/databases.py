@@ -1,8 +1,6 @@
 """Fixtures: one PostgreSQL for the run, a fresh ledger in it for each test.
 
-A test module takes them as a plugin, or its layer's conftest imports them:
-
-    pytest_plugins = ["support.databases"]
+A layer that needs them imports them in its conftest.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ _SHARED: pytest.StashKey[PostgresServer] = pytest.StashKey()
 @pytest.fixture(scope="session")
 def postgres(pytestconfig: pytest.Config) -> PostgresServer:
     """One server for the run. A test that stops, or fills, a server takes `run_postgres`."""
-    # Kept in the run's own stash: pytest sees a fixture that two modules import as two.
+    # Kept in the run's own stash: pytest sees a fixture that two conftests import as two.
     if _SHARED not in pytestconfig.stash:
         server = PostgresServer().__enter__()
         pytestconfig.add_cleanup(lambda: server.__exit__(None, None, None))

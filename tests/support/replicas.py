@@ -1,6 +1,6 @@
 """Fixture: several real services on one PostgreSQL and one API server. A test module takes it as a plugin.
 
-pytest_plugins = ["support.databases", "support.replicas"]
+pytest_plugins = ["support.replicas"]
 """
 
 import sys

@@ -136,7 +136,7 @@ class SqlLedger:
 
     def _write_once(self, body: Callable[[LedgerTransaction], T], loop: asyncio.AbstractEventLoop) -> T:
         with self._transaction(self._writing) as connection:
-            transaction = Transaction(connection, self._ledger_id, self._now)
+            transaction = Transaction(connection, self._ledger_id, self._now, alone=self._database.writers == 1)
             answer = body(transaction)
         self._wake(loop, transaction)
         return answer

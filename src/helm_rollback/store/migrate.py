@@ -83,7 +83,8 @@ def prepare(connection: Connection, database: Database, migrations: Migrations) 
         return
     if migrations is Migrations.CHECK:
         raise LedgerBehind(
-            f"the ledger has version {version or 'none'}, this program needs {VERSIONS[-1]}; run helm-rollback migrate"
+            f"the ledger has version {version or 'none'}, this program needs {VERSIONS[-1]}; "
+            "run helm-rollback migrate, or serve with --migrate"
         )
     if not version and inspect(connection).get_table_names():
         raise LedgerUnusable("the database holds the tables of something else; choose another --database")

@@ -57,16 +57,19 @@ _insert_event: Final = insert(event)
 class Transaction(View):
     """The ledger, changing. What it touched is kept for those to be woken after the commit."""
 
-    def __init__(self, connection: Connection, ledger_id: str, now: Now) -> None:
+    def __init__(self, connection: Connection, ledger_id: str, now: Now, *, alone: bool) -> None:
+        """`alone`: no other transaction writes, so there is no row to lock."""
         super().__init__(connection, ledger_id, now)
+        self._alone = alone
         self.touched: set[ReleaseId] = set()
         self.claimable = False
 
     # --- releases ---
 
     def lock_release(self, release_id: ReleaseId) -> Release | None:
-        # A statement sees what was committed when it began, which may be before it got the lock: so read in another.
-        self._connection.execute(_lock_release, {"id": str(release_id)})
+        if not self._alone:
+            # A statement sees what was committed when it began, and it may have waited since: so look in another.
+            self._connection.execute(_lock_release, {"id": str(release_id)})
         return self.release(release_id)
 
     def add_release(self, release: Release) -> None:
