@@ -1,4 +1,4 @@
-"""The cluster layer runs against a real API server and the real Helm."""
+"""The cluster layer runs against a real API server, the real Helm, and a real PostgreSQL."""
 
 from support.cluster import (
     audit_log,

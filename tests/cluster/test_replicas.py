@@ -10,7 +10,7 @@ from support.by_hand import ByHand
 from support.calls import WAIT, state
 from support.held_writes import CREATE, FINISH, SUPERSEDE
 from support.helm import Helm
-from support.replica_process import LEASE, ReplicaProcess, StartReplica, the_one
+from support.replica_process import LEASE, ReplicaProcess, StartReplicas, others_than, the_one
 from support.streams import sequences
 from support.waiting import eventually
 
@@ -36,15 +36,6 @@ def by_hand(helm: Helm, tmp_path: Path) -> ByHand:
     by_hand.install("1.0.0")
     by_hand.upgrade("1.1.0")
     return by_hand
-
-
-@pytest.fixture
-def replicas(start_replica: StartReplica) -> list[ReplicaProcess]:
-    return [start_replica(name) for name in ("one", "two", "three")]
-
-
-def others_than(one: ReplicaProcess, replicas: list[ReplicaProcess]) -> list[ReplicaProcess]:
-    return [replica for replica in replicas if replica is not one]
 
 
 def held_at(write: str, replicas: list[ReplicaProcess], shop: str) -> tuple[ReplicaProcess, Operation, str]:
@@ -98,7 +89,7 @@ def test_what_a_killed_replica_carried_out_is_taken_over(
 
 @pytest.mark.parametrize("write", [CREATE, SUPERSEDE, FINISH])
 def test_a_replica_that_was_paused_past_its_lease_writes_nothing_more(
-    start_replica: StartReplica,
+    start_replicas: StartReplicas,
     make_helm: Callable[[str], Path],
     audit_log: AuditLog,
     by_hand: ByHand,
@@ -108,7 +99,7 @@ def test_a_replica_that_was_paused_past_its_lease_writes_nothing_more(
 ) -> None:
     """Nor does its Helm, which another replica can not end where it runs on another machine."""
     unreachable = make_helm('[ "$1" = rollback ] || exec $HELM "$@"\nsetsid $HELM "$@" &\nwait $!')
-    replicas = [start_replica(name, helm=unreachable) for name in ("one", "two", "three")]
+    replicas = start_replicas("one", "two", "three", helm=unreachable)
     runner, accepted, token = held_at(write, replicas, shop)
     one, other = others_than(runner, replicas)
     with one.stream(shop, resume_token=token, until=accepted.operation_id) as stream:

@@ -83,7 +83,13 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Start it on the ledger that is there, and wait for its ready line."""
-        process = self.launch()
+        self.launch()
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        """Wait for its ready line."""
+        process = self._process
+        assert process is not None
         try:
             eventually(lambda: self._ready_line or process.poll() is not None, "the service is ready")
             if not self._ready_line:

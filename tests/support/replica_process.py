@@ -50,8 +50,8 @@ class ReplicaProcess(ServiceProcess):
         return self.logged("observing cluster default")
 
 
-StartReplica = Callable[..., ReplicaProcess]
-"""Starts one more replica, of that name: see the fixture `start_replica`."""
+StartReplicas = Callable[..., list[ReplicaProcess]]
+"""Starts replicas of these names, all at once: see the fixture `start_replicas`."""
 
 
 def the_one(replicas: Sequence[ReplicaProcess], which: Callable[[ReplicaProcess], bool], what: str) -> ReplicaProcess:
@@ -59,3 +59,7 @@ def the_one(replicas: Sequence[ReplicaProcess], which: Callable[[ReplicaProcess]
     eventually(lambda: any(which(replica) for replica in replicas), what)
     [found] = [replica for replica in replicas if which(replica)]
     return found
+
+
+def others_than(one: ReplicaProcess, replicas: Sequence[ReplicaProcess]) -> list[ReplicaProcess]:
+    return [replica for replica in replicas if replica is not one]

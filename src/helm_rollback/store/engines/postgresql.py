@@ -21,8 +21,12 @@ from helm_rollback.store.wakeups import Wakeups
 OLDEST_POSTGRESQL: Final = 130_000
 """The first with pg_current_xact_id."""
 
-LIMITS: Final = Limits(statement=5, lock=3, idle_in_transaction=10)
-"""Of the transactions of a running service."""
+LIMITS: Final = Limits(statement=5, lock=3, idle_in_transaction=2)
+"""Of the transactions of a running service.
+
+A process that was paused within one holds its locks no longer than the shortest lease and
+its grace, or nobody could take over what it leased; and those who wait for them go on.
+"""
 _MIGRATING: Final = Limits(statement=600, lock=60, idle_in_transaction=60)
 
 _MIGRATION_LOCK: Final = 0x68656C6D2D726F6C
