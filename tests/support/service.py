@@ -87,7 +87,7 @@ class Service:
 
     async def kill(self) -> None:
         """SIGKILL, as far as one process can do it to a part of itself: nothing ends by itself."""
-        tasks = [task for task in (self.working, *self.worker._tasks) if task is not None]
+        tasks = [task for task in (self.working, *self.worker._carrying.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
