@@ -134,8 +134,8 @@ class Replica:
     async def idle(self) -> None:
         """Wait until it carries nothing out."""
         async with asyncio.timeout(PATIENCE):
-            while self.worker._tasks:
-                await asyncio.wait(self.worker._tasks)
+            while self.worker._carrying:
+                await asyncio.wait(list(self.worker._carrying.values()))
 
 
 @asynccontextmanager
@@ -158,9 +158,9 @@ async def replica(world: World, ledger: SqlLedger, owner: str) -> AsyncIterator[
         yield Replica(helm=helm, worker=worker, standstill=standstill)
     finally:
         standstill.end()
-        for task in (*tasks, *worker._tasks):
+        for task in (*tasks, *worker._carrying.values()):
             task.cancel()
-        await asyncio.gather(*tasks, *worker._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *worker._carrying.values(), return_exceptions=True)
 
 
 def _monotonic(world: World) -> float:
