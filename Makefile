@@ -49,6 +49,11 @@ test: venv tools ## Run every test; fails if one is skipped (ARGS="..." goes to 
 test-fast: venv ## Run the layers without a cluster: the inner loop
 	@$(PY) tools/run_tests.py --layers unit,contract,service $(ARGS)
 
+.PHONY: test-fault
+test-fault: venv tools ## Play drawn rounds of faults (ENGINE=sqlite|postgresql SEED=0 ROUNDS=200)
+	@PYTHONPATH=tools:tests $(PY) -m fault $(if $(ENGINE),--engine $(ENGINE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
 .PHONY: test-clean-path
 test-clean-path: ## Prove on a fresh clone that python3, go, make, git and coreutils suffice
 	@$(PYTHON) tools/clean_path.py $(ARGS)

@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
+from helm_rollback.v1.helm_options_pb2 import HelmOptions
 from helm_rollback.v1.release_pb2 import Operation
 from helm_rollback.v1.rollback_service_pb2 import RollbackLastSuccessfulRequest, RollbackRequest
 from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
@@ -22,6 +23,8 @@ ASK_AGAIN = {"STORE_UNAVAILABLE", "CLUSTER_UNREACHABLE", "HELM_UNAVAILABLE", "SE
 """The contract's words for "later"."""
 _CALL_SECONDS = 8.0
 _PAUSE = 0.05
+_OPTIONS = HelmOptions(timeout=Duration(seconds=4))
+"""Where other people's Helm deletes what ours has just made, ours waits for it as long as this."""
 GIVE_UP_SECONDS = 40.0
 
 Address = Callable[[], str]
@@ -117,6 +120,7 @@ def _call(wish: Wish, release_id: str, address: str) -> Operation:
                 request_id=wish.request_id,
                 wait_timeout=wait,
                 remove_leftovers=wish.remove_leftovers,
+                helm_options=_OPTIONS,
             )
             return stub.Rollback(request, timeout=_CALL_SECONDS).operation
         last = RollbackLastSuccessfulRequest(
@@ -124,6 +128,7 @@ def _call(wish: Wish, release_id: str, address: str) -> Operation:
             request_id=wish.request_id,
             wait_timeout=wait,
             remove_leftovers=wish.remove_leftovers,
+            helm_options=_OPTIONS,
         )
         return stub.RollbackLastSuccessful(last, timeout=_CALL_SECONDS).operation
 
