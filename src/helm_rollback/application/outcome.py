@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from helm_rollback.application.masking import masked_text
 from helm_rollback.application.ports import Helm, HelmExit, RecordWrite, TouchedObject
-from helm_rollback.domain.operation import Applied, Failure, FailureReason
+from helm_rollback.domain.operation import Applied, Failure, FailureReason, stamped_operation
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 
@@ -106,6 +106,13 @@ def _applied(own: Revision, run: Run, reason: FailureReason, *, base_superseded:
 
 def failure_reconstructed(own: Revision, helm: Helm) -> Failure:
     """The run was interrupted, and Helm's record says that it had failed."""
+    if own.operation_id and stamped_operation(own.description) == own.operation_id:
+        # A Helm that fails by itself writes its error over the stamp: it was set failed by an earlier worker.
+        return Failure(
+            reason=FailureReason.INTERRUPTED,
+            message="Helm was interrupted; its record was set failed, and it was not started again",
+            applied=Applied.APPLIED if own.apply_completed else Applied.UNKNOWN,
+        )
     return Failure(
         reason=helm.reason_of(own.description),
         message=own.description[:_MESSAGE_MAX],

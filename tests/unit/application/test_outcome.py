@@ -213,6 +213,18 @@ def test_after_an_interruption_the_record_tells_what_failed(own: Revision, appli
     assert failure.helm_output == ""
 
 
+def test_a_record_that_an_earlier_worker_set_failed_is_of_an_interrupted_helm() -> None:
+    """Helm writes its error over the stamp: where the stamp still stands, it was not Helm that gave up."""
+    operation_id = "01890a5d-ac96-774b-bcce-b302099a8057"
+    own = replace(
+        PENDING, status=Status.FAILED, operation_id=operation_id, description=f"[{operation_id}] Rollback to 1"
+    )
+    failure = failure_reconstructed(own, HelmThatReads())  # type: ignore[arg-type]
+
+    assert failure.reason is FailureReason.INTERRUPTED
+    assert failure.applied is Applied.UNKNOWN
+
+
 def test_after_an_interruption_the_reason_is_read_from_helms_text() -> None:
     own = failed_rollback(3, to=1, applied=False, description='Rollback "shop" failed: field is immutable' + "!" * 2000)
     failure = failure_reconstructed(own, HelmThatReads())  # type: ignore[arg-type]
