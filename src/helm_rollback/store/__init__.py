@@ -1,8 +1,8 @@
 """The ledger on SQLModel: every revision, transition and operation, append-only.
 
 `SqlLedger` implements the port `Ledger`; `store.migrate` brings its tables up to
-date. SQLite so far, one process a database; what another engine needs differently
-is all in `dialect.py`.
+date. On SQLite one process has a ledger, on PostgreSQL any number share one; what the
+engines do differently is all in `engines/`.
 """
 
 from helm_rollback.store.errors import LedgerBehind, LedgerInUse, LedgerRuleBroken, LedgerTooNew, LedgerUnusable

@@ -12,10 +12,11 @@ import pytest
 from local_cluster.processes import free_port
 from support.databases import RunPostgres
 from support.ledger_programs import other_process
-from support.ledgers import PostgresDatabase, refused, sqlite_url
+from support.ledgers import PostgresDatabase, opened, refused, sqlite_url
 from support.postgres import PostgresServer
-from support.samples import Clock
+from support.samples import SHOP, Clock, a_release, a_transition
 
+from helm_rollback.application.ports import LedgerTransaction
 from helm_rollback.store import LedgerBehind, SqlLedger
 from helm_rollback.store.engines import postgresql, sqlite
 from helm_rollback.store.migrate import VERSIONS, Migrations, migrate
@@ -119,6 +120,34 @@ def test_ids_are_ordered_by_their_bytes_whatever_the_databases_order(database: P
     found = {(table, column): collation for table, column, collation in columns if column in ids}
     assert len(found) >= 9
     assert {place for place, collation in found.items() if collation != "C"} == set()
+
+
+async def test_a_schema_of_its_own_is_named_by_the_url(database: PostgresDatabase, postgres: PostgresServer) -> None:
+    postgres.execute("CREATE SCHEMA ours", url=database.url)
+    url = f"{database.url}?options=-csearch_path%3Dours"
+    assert migrate(url) == VERSIONS[-1]
+
+    ledger = SqlLedger.open(url)
+    await ledger.write(lambda tx: tx.add_release(a_release()))
+    ledger.close()
+
+    assert postgres.execute("SELECT name FROM ours.release", url=database.url) == [("shop",)]
+    assert "run helm-rollback migrate" in refused(database.url)
+
+
+async def test_events_bear_the_id_of_their_transaction(database: PostgresDatabase, postgres: PostgresServer) -> None:
+    def append_two(tx: LedgerTransaction) -> None:
+        for _ in range(2):
+            tx.append(SHOP, a_transition())
+
+    with opened(database.url) as ledger:
+        await ledger.write(lambda tx: tx.add_release(a_release()))
+        await ledger.write(append_two)
+        await ledger.write(append_two)
+
+    found = postgres.execute("SELECT xid::text::bigint FROM event ORDER BY sequence", url=database.url)
+    first, second, third, fourth = (row[0] for row in found)
+    assert first == second < third == fourth
 
 
 class _AnHourAhead(datetime):

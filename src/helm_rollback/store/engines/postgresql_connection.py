@@ -17,6 +17,7 @@ from psycopg.types.string import StrDumper
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 _REACHING: Final = {
     "connect_timeout": 3,  # seconds, for each host
@@ -48,7 +49,8 @@ class Limits:
             "TimeZone": "UTC",
             **further,
         }
-        return " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in settings.items())
+        escaped = {name: value.replace(" ", "\\ ") for name, value in settings.items()}
+        return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
     @property
     def answer(self) -> float:
@@ -140,9 +142,10 @@ class _TextDumper(StrDumper):
         return super().dump(obj.replace("\0", "\ufffd"))
 
 
-def _check_alive(connection: psycopg.Connection[Any], _record: Any, _proxy: Any) -> None:
+def _check_alive(connection: psycopg.Connection[Any], record: ConnectionPoolEntry, _proxy: Any) -> None:
     """Of an idle connection there is nothing to read, unless the server has said goodbye: then another is made."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
+    if "was idle" in record.info and poll.poll(0):  # one just made is not made again; its first statement tells
         raise DisconnectionError
+    record.info["was idle"] = True

@@ -45,11 +45,10 @@ def is_conflict(error: DBAPIError) -> bool:
 
 
 def why_unusable(error: OSError | DBAPIError | StoreUnavailable | LedgerCorrupt) -> str:
-    if isinstance(error, DBAPIError):
-        why = str(translated(error).__dict__.get("problem") or translated(error))
-        said = error.orig if isinstance(error.orig, psycopg.OperationalError) and not sqlstate(error) else None
-        return f"{why}: {_message(said)}" if said else f"{why}; see the log"
-    return str(error)
+    told = translated(error) if isinstance(error, DBAPIError) else error
+    why = told.problem if isinstance(told, StoreUnavailable) else str(told)
+    said = error.orig if isinstance(error, DBAPIError) else None
+    return f"{why}: {_message(said)}" if isinstance(said, psycopg.Error) else why
 
 
 def sqlstate(error: DBAPIError) -> str:
