@@ -122,6 +122,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
         ledger = SqlLedger.open(settings.database, migrations=Migrations.APPLY if settings.migrate else None)
     try:
         await _check_distinct(clusters)
+        newest = await ledger.read(lambda view: view.operations(limit=1))
         async with ledger.sharing():
             yield Ports(
                 ledger=ledger,
@@ -130,7 +131,9 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
                 helm=helm,
                 fence=FenceGate({name: upstream_of(cluster) for name, cluster in clusters.items()}, reached=reached),
                 decode=decode,
-                new_operation_id=OperationIds(random_bits=secrets.randbits),
+                new_operation_id=OperationIds(
+                    random_bits=secrets.randbits, above=newest[0].operation_id if newest else ""
+                ),
                 drain=drain,
                 heartbeat_seconds=settings.heartbeat.total_seconds(),
                 reached=reached,

@@ -8,11 +8,13 @@ With HELD_WRITES in the environment it is `held_service` too.
 import json
 import os
 import runpy
-from datetime import UTC, datetime, timedelta
+import sys
+import time
+from datetime import datetime, timedelta, tzinfo
 from importlib import import_module
 from pathlib import Path
 
-from helm_rollback import bootstrap
+import helm_rollback.bootstrap  # noqa: F401 - whose modules are altered
 from helm_rollback.cli import main
 
 
@@ -31,7 +33,18 @@ def _shift_clock(file: Path) -> None:
     def off() -> float:
         return float(file.read_text())
 
-    vars(bootstrap)["_utc_now"] = lambda: datetime.now(UTC) + timedelta(seconds=off())
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=off())
+
+    right, right_ns = time.time, time.time_ns
+    vars(time).update(time=lambda: right() + off(), time_ns=lambda: right_ns() + int(off() * 1e9))
+    for name in ("sqlite", "postgresql"):
+        import_module(f"helm_rollback.store.engines.{name}")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("helm_rollback") and vars(module).get("datetime") is datetime:
+            vars(module)["datetime"] = Shifted
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ class OperationIds:
     Asked within transactions, so from any thread.
     """
 
-    def __init__(self, *, random_bits: Callable[[int], int]) -> None:
-        """`random_bits`: that many random bits, as `secrets.randbits`."""
+    def __init__(self, *, random_bits: Callable[[int], int], above: str = "") -> None:
+        """`random_bits`: that many random bits, as `secrets.randbits`. `above`: the newest id given before, if any."""
         self._random_bits = random_bits
-        self._last = 0
+        self._last = _number(above) if above else 0
         self._lock = Lock()
 
     def __call__(self, at: datetime) -> str:
@@ -39,3 +39,9 @@ def _uuid7(number: int) -> str:
     milliseconds, randomness = number >> _RANDOM_BITS & (2**48 - 1), number & (2**_RANDOM_BITS - 1)
     value = milliseconds << 80 | 0x7 << 76 | (randomness >> 62) << 64 | 0b10 << 62 | randomness & (2**62 - 1)
     return str(UUID(int=value))
+
+
+def _number(operation_id: str) -> int:
+    """The reverse of `_uuid7`."""
+    value = UUID(operation_id).int
+    return value >> 80 << _RANDOM_BITS | (value >> 64 & 0xFFF) << 62 | value & (2**62 - 1)

@@ -28,3 +28,13 @@ def test_a_clock_that_is_set_back_does_not_turn_the_order() -> None:
     give = OperationIds(random_bits=lambda _: 1)
 
     assert give(NOON) < give(NOON - timedelta(minutes=1))
+
+
+def test_a_clock_that_was_set_back_between_two_processes_does_not_turn_the_order_either() -> None:
+    before = OperationIds(random_bits=lambda _: 2**73 + 7)(NOON)
+    give = OperationIds(random_bits=lambda _: 1, above=before)
+
+    given = [before, give(NOON - timedelta(hours=1)), give(NOON - timedelta(hours=1)), give(NOON + timedelta(hours=1))]
+
+    assert given == sorted(set(given))
+    assert UUID(given[1]).int - UUID(before).int == 1
