@@ -79,9 +79,10 @@ def _check_failed(evidence: Evidence, operation: Row, by_run: list[Write], deplo
 
 
 def _check_objects(evidence: Evidence, operation: Row, release: str, finished: Write) -> Iterator[str]:
-    """What is live is exactly the target, unless somebody has written since."""
-    later = [write for write in evidence.writes if write.release == release and write.received > finished.done]
-    if any(_changes(write) for write in later):
+    """What is live is exactly the target, unless somebody else has written meanwhile or since."""
+    began = min(write.received for write in evidence.writes_for(operation["operation_id"]))
+    others = [write for write in evidence.writes if write.release == release and write.done > began]
+    if any(_changes(write) and _is_of_another(write, operation) for write in others):
         return
     target = objects_of(finished.payload)
     live = dict(evidence.live.config_maps.get(release, {}))
@@ -96,6 +97,11 @@ def _check_objects(evidence: Evidence, operation: Row, release: str, finished: W
             yield f"{name} is live, not of the target, and not listed as left over"
     for name in listed & _objects_of_base(evidence, operation):
         yield f"{name} was left over, though the revision that it replaced had it"
+
+
+def _is_of_another(write: Write, operation: Row) -> bool:
+    """Whether neither this operation's Helm wrote it, nor the service itself: what is left over is removed for it."""
+    return write.foreign or (write.run is not None and write.run.operation_id != operation["operation_id"])
 
 
 def _changes(write: Write) -> bool:

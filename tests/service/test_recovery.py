@@ -129,7 +129,7 @@ async def test_where_someone_has_gone_on_nothing_is_run(world: World) -> None:
     ended = await outcome_after_restart(world, killed)
 
     assert (reason(ended), ended.result_revision) == ("INTERRUPTED", 3)
-    assert world.by_hand.statuses == {1: "superseded", 2: "superseded", 3: "pending-rollback", 4: "deployed"}
+    assert world.by_hand.statuses == {1: "superseded", 2: "superseded", 3: "failed", 4: "deployed"}
     assert len(world.helm.started) == 1
 
 

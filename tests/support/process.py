@@ -143,6 +143,12 @@ class ServiceProcess:
         return bool(self._ready_line)
 
     @property
+    def is_listing(self) -> bool:
+        """Whether it has a cluster to observe, and still goes through what is there."""
+        log = self.stderr
+        return "observing cluster" in log and "watching cluster" not in log
+
+    @property
     def ready(self) -> dict[str, Any]:
         """What it said when it was ready."""
         said: dict[str, Any] = json.loads(self._ready_line)
@@ -196,7 +202,11 @@ class ServiceProcess:
         return Stream(self.rollbacks.StreamHistory(request))
 
     def follow(self, release_id: str, *, deployed: int) -> Stream:
-        """A stream of what happens after that revision was seen DEPLOYED: what Helm just did is seen a moment later."""
+        """A stream of what happens after that revision was seen DEPLOYED: what Helm just did is seen a moment later.
+
+        Changes are told one by one only once the cluster is watched, which a first LIST comes before.
+        """
+        eventually(lambda: not self.is_listing, "the cluster is watched")
         self.until_seen(release_id, deployed, Revision.DEPLOYED)
         return self.stream(release_id, tail=0)
 

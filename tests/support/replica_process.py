@@ -46,8 +46,8 @@ class ReplicaProcess(ServiceProcess):
 
     @property
     def observes(self) -> bool:
-        """Whether it has had the cluster's lease."""
-        return self.logged("observing cluster default")
+        """Whether it has had the cluster's lease, and has gone through what was there."""
+        return "watching cluster default" in self.stderr
 
 
 StartReplicas = Callable[..., list[ReplicaProcess]]

@@ -125,12 +125,11 @@ class Execution:
                 await self._conclusion.succeed(own)
             case Step.FAILED if own is not None:
                 await self._conclusion.fail(outcome.failure_reconstructed(own, self._ports.helm), result=own)
-            case Step.SET_FAILED if own is not None:
+            case Step.HOOK_MAY_HAVE_RUN if own is not None:
                 await self._give_up(own, situation, "a rollback hook may have run, so it was not started again")
-            case Step.INTERRUPTED:
-                await self._conclusion.interrupt(
-                    "others have changed the release since, so it was not started again", result=own
-                )
+            case Step.OVERTAKEN if own is not None:
+                why = "others have changed the release since, so it was not started again"
+                await self._give_up(own, situation, why)
             case Step.EXTERNAL_CHANGE:
                 await self._conclusion.fail_for(
                     FailureReason.EXTERNAL_CHANGE, "the release changed after acceptance; nothing was run"
@@ -209,7 +208,7 @@ class Execution:
         )
 
     async def _give_up(self, own: Revision, situation: Situation, why: str) -> None:
-        """End an interrupted operation whose record is pending, and take the record out of that."""
+        """End an interrupted operation; its record, where one is stored that is pending, is taken out of that."""
         problem = await self._conclusion.set_failed(own, situation)
         await self._conclusion.interrupt(f"{why}{problem}", result=own)
 

@@ -53,6 +53,7 @@ class Observer:
         self._reached = reached
         self._pause = _FIRST_PAUSE
         self._list_first = False
+        self._watching = False
 
     async def run(self) -> None:
         """Observe until it is another's turn; where the cluster or the ledger is away, try again, ever less often."""
@@ -84,6 +85,9 @@ class Observer:
         if version is None or self._list_first:
             version = await self._list()
             self._list_first = False
+        if not self._watching:
+            _log.info("watching cluster %s from resource version %d", self._cluster.name, version)
+            self._watching = True
         async for event in self._cluster.watch(version):
             self._pause = _FIRST_PAUSE
             await self._apply(event)

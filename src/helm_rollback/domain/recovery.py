@@ -25,10 +25,10 @@ class Step(StrEnum):
     """Someone else changed the release first."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
-    SET_FAILED = "SET_FAILED"
-    """It ended without an end in its record: archive it, set it failed."""
-    INTERRUPTED = "INTERRUPTED"
-    """It was interrupted and others have gone on: nothing is run."""
+    HOOK_MAY_HAVE_RUN = "HOOK_MAY_HAVE_RUN"
+    """It was interrupted, and two runs of a hook must not overlap: nothing is run, its record is set failed."""
+    OVERTAKEN = "OVERTAKEN"
+    """It was interrupted, and others have gone on: nothing is run, its record is set failed."""
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     """The records do not decide."""
 
@@ -82,12 +82,12 @@ def _with_own_record(found: Evidence, own: OwnRecord) -> Step:
     if not own.stored:
         return _with_removed_record(found)
     if not own.newest:
-        return Step.INTERRUPTED
-    return Step.SET_FAILED if found.hooks_may_have_run else Step.REMOVE_AND_RUN
+        return Step.OVERTAKEN
+    return Step.HOOK_MAY_HAVE_RUN if found.hooks_may_have_run else Step.REMOVE_AND_RUN
 
 
 def _with_removed_record(found: Evidence) -> Step:
     """A dead attempt's pending record was removed, by us or by hand, and nothing was started since."""
     if not found.base_unchanged:
         return Step.OUTCOME_UNKNOWN
-    return Step.INTERRUPTED if found.hooks_may_have_run else Step.RUN
+    return Step.HOOK_MAY_HAVE_RUN if found.hooks_may_have_run else Step.RUN

@@ -61,12 +61,12 @@ ROWS = [
         Step.SUCCEEDED,
     ),
     ("ours is pending: a dead attempt", found(own(PENDING)), Step.REMOVE_AND_RUN),
-    ("ours is pending, and a hook may have run", found(own(PENDING), hooks=True), Step.SET_FAILED),
-    ("ours is pending, and somebody has gone on", found(own(PENDING, newest=False)), Step.INTERRUPTED),
+    ("ours is pending, and a hook may have run", found(own(PENDING), hooks=True), Step.HOOK_MAY_HAVE_RUN),
+    ("ours is pending, and somebody has gone on", found(own(PENDING, newest=False)), Step.OVERTAKEN),
     (
         "ours is pending, a hook may have run, and somebody has gone on",
         found(own(PENDING, newest=False), hooks=True),
-        Step.INTERRUPTED,
+        Step.OVERTAKEN,
     ),
     ("ours failed", found(own(Status.FAILED)), Step.FAILED),
     (
@@ -93,7 +93,11 @@ ROWS = [
         Step.ATTRIBUTE,
     ),
     ("ours was pending and was removed, nothing else happened", found(own(PENDING, stored=False)), Step.RUN),
-    ("ours was removed, and a hook may have run", found(own(PENDING, stored=False), hooks=True), Step.INTERRUPTED),
+    (
+        "ours was removed; a hook may have run",
+        found(own(PENDING, stored=False), hooks=True),
+        Step.HOOK_MAY_HAVE_RUN,
+    ),
     ("ours is gone, and the head moved", found(own(PENDING, stored=False), base_unchanged=False), Step.OUTCOME_UNKNOWN),
     ("ours is superseded, and was never seen deployed", found(own(Status.SUPERSEDED)), Step.OUTCOME_UNKNOWN),
     ("ours is uninstalled, and was never seen deployed", found(own(Status.UNINSTALLED)), Step.OUTCOME_UNKNOWN),
@@ -134,7 +138,7 @@ def test_helm_is_never_started_on_a_base_that_changed() -> None:
 
 def test_a_record_is_removed_only_where_it_is_ours_pending_and_newest() -> None:
     for evidence in EVERY_EVIDENCE:
-        if next_step(evidence) in (Step.REMOVE_AND_RUN, Step.SET_FAILED):
+        if next_step(evidence) is Step.REMOVE_AND_RUN:
             record = evidence.own
             assert record is not None
             assert record.stored
