@@ -81,6 +81,24 @@ async def test_a_replica_that_was_paused_past_its_lease_writes_nothing_more(stor
     assert call > story.least_calls
 
 
+@pytest.mark.parametrize("point", [Point.BEFORE_CREATE, Point.BEFORE_SUPERSEDE])
+async def test_a_rollback_whose_write_came_after_its_lease_is_run_anew(point: Point, tmp_path: Path) -> None:
+    """The ledger was away for longer than the lease, and is back before anyone else could take over."""
+    world = World(folder=tmp_path)
+    operation_id = await fresh(world)
+    with opened(sqlite_url(tmp_path), world.clock) as ledger:
+        async with replica(world, ledger, "one") as only:
+            hold = only.helm.hold(point)
+            await eventually(lambda: _held_or_ended(hold, ledger, operation_id), "Helm is in its middle")
+            world.clock.move(LEASE + GRACE)
+            hold.release()
+            await eventually(lambda: _ended(ledger, operation_id), "it is run anew")
+        operation = await _operation(ledger, operation_id)
+
+    assert (operation.state, operation.attempt) == (OperationState.SUCCEEDED, 2)
+    assert len(only.helm.started) == 2
+
+
 async def _paused_before(call: int, story: Story, folder: Path) -> bool:
     """Pause a replica there, and let another take over; False where it came to its end before."""
     folder.mkdir()  # noqa: ASYNC240 - a test's own

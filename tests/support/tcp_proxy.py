@@ -47,6 +47,7 @@ class TcpProxy:
         self._pairs: set[_Pair] = set()
         self._silent: list[_Pair] = []
         self._flow = _Flow()
+        self._faults = 0
         self.accepted = 0
         """How many connections were made to it, ever."""
 
@@ -111,10 +112,15 @@ class TcpProxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        faults = self._faults
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
         except OSError:
             _reset(writer)
+            return
+        if faults != self._faults:  # it was accepted before the fault, and is of those that it hits
+            _reset(writer)
+            _reset(up_writer)
             return
         pair = _Pair(writer, up_writer)
         self._pairs.add(pair)
@@ -126,6 +132,7 @@ class TcpProxy:
         return found
 
     def _reset_all(self) -> None:
+        self._faults += 1
         for pair in list(self._pairs):
             pair.reset()
         self._flow.unlimit()

@@ -223,4 +223,6 @@ class Execution:
             await self._asked(self._conclude_from_records(run))
 
     async def _conclude_from_records(self, run: outcome.Run) -> None:
+        if not self._lease.holds():
+            raise GaveUp  # what Helm wrote last may have been refused for that, and is to be tried again
         await self._conclusion.of_run(run, await self._look())

@@ -25,7 +25,12 @@ _LONGEST_PAUSE = 1.0
 
 
 class Lease:
-    """Holds until `deadline`; `keep` moves the deadline on."""
+    """Holds until its deadline, which `keep` moves on.
+
+    One that ran out while the ledger was away may be renewed, where nobody has taken over. But once
+    it has said that it does not hold, it never holds again: Helm's write was refused for it, or the
+    worker has turned back, and what became of that is the next claim's to find out.
+    """
 
     def __init__(
         self, operation_id: str, token: int, *, term: timedelta, since: float, clock: Callable[[], float]
@@ -36,17 +41,19 @@ class Lease:
         self._term = term
         self._clock = clock
         self._deadline = since + term.total_seconds()
+        self._over = False
 
     def holds(self) -> bool:
-        """Whether a write may still pass."""
-        return self._clock() < self._deadline
+        """Whether a write may still pass. After the first no it is no for ever."""
+        self._over = self._over or self._clock() >= self._deadline
+        return not self._over
 
     def suffices_to_start(self) -> bool:
         """Whether enough is left to start Helm under it."""
-        return self._deadline - self._clock() >= self._term.total_seconds() * _NEEDED_TO_START
+        return not self._over and self._deadline - self._clock() >= self._term.total_seconds() * _NEEDED_TO_START
 
     async def keep(self, ledger: Ledger) -> None:
-        """Renew until cancelled, or until someone else has taken the operation; then the lease just runs out."""
+        """Renew until cancelled, until it is over, or until someone else has taken the operation."""
         while True:
             await asyncio.sleep(self._until_renewal())
             if not await self.renew(ledger):
@@ -59,12 +66,14 @@ class Lease:
         return max(due - self._clock(), min(_LONGEST_PAUSE, term / 10))
 
     async def renew(self, ledger: Ledger) -> bool:
-        """Prolong it now; False when someone else has taken the operation. A ledger that is away changes nothing."""
+        """Prolong it now; False when it is over, or someone else's. A ledger that is away changes nothing."""
         asked = self._clock()
+        if self._over:
+            return False
         try:
             renewed = await ledger.write(lambda tx: tx.renew(self.operation_id, token=self.token, lease=self._term))
         except StoreUnavailable:
             return True
         if renewed:
             self._deadline = asked + self._term.total_seconds()
-        return renewed
+        return renewed and not self._over

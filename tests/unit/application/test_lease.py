@@ -31,8 +31,15 @@ class Seconds:
 class Renewals:
     """A ledger that answers renewals as it is told, one after another, and takes its time."""
 
-    def __init__(self, *answers: bool | Exception, clock: Seconds | None = None, takes: float = 0) -> None:
+    def __init__(
+        self,
+        *answers: bool | Exception,
+        clock: Seconds | None = None,
+        takes: float = 0,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         self._answers = list(answers)
+        self._meanwhile = meanwhile
         self._clock, self._takes = clock, takes
         self.asked: list[tuple[str, int, timedelta]] = []
 
@@ -41,6 +48,7 @@ class Renewals:
 
     def renew(self, operation: str, *, token: int, lease: timedelta) -> bool:
         self.asked.append((operation, token, lease))
+        self._meanwhile()
         if self._clock is not None:
             self._clock.now += self._takes
         answer = self._answers.pop(0)
@@ -119,10 +127,31 @@ async def test_a_renewal_that_comes_too_late_holds_again_where_nobody_took_over(
     clock = Seconds()
     held = lease(clock)
     clock.now += 31
-    assert not held.holds()
 
     assert await held.renew(Renewals(True).port)
     assert held.holds()
+
+
+async def test_a_lease_that_was_asked_when_it_was_over_never_holds_again() -> None:
+    """Who asked has refused Helm's write, which must not be told as Helm's failure after a renewal."""
+    clock = Seconds()
+    held, ledger = lease(clock), Renewals(True)
+    clock.now += 31
+    assert not held.holds()
+
+    assert not await held.renew(ledger.port)
+    assert not held.holds()
+    assert not held.suffices_to_start()
+    assert ledger.asked == [], "and the ledger's runs out, for the next claim"
+
+
+async def test_a_lease_that_was_asked_while_a_late_renewal_was_under_way_is_over() -> None:
+    clock = Seconds()
+    held = lease(clock)
+    clock.now += 31
+
+    assert not await held.renew(Renewals(True, meanwhile=held.holds).port)
+    assert not held.holds()
 
 
 async def test_a_lease_that_somebody_else_has_taken_is_not_prolonged() -> None:
