@@ -1,6 +1,7 @@
 """The service dies, or is asked to end, in the middle of its work: nothing is lost, told twice or left half-way."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from helm_rollback.v1.rollback_service_pb2 import (
 
 pytest_plugins = ["support.services"]
 
+CLAIMED_WITHIN = 2.0
+"""Seconds after it is ready."""
 LEASE = ("--lease", "1s")
 """What a dead process held is free again after that."""
 
@@ -74,6 +77,26 @@ def test_a_rollback_whose_service_was_killed_is_carried_out_by_the_next(
     numbers = sequences(before.events + after.events)
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     by_hand.upgrade("1.2.0")
+
+
+def test_what_a_dead_process_held_is_claimed_as_soon_as_the_next_is_ready(
+    run_service: RunService, held_writes: HeldWrites, by_hand: ByHand, shop: str
+) -> None:
+    """Its lease of half a minute has hardly begun, but nobody else can have the ledger's file."""
+    service = run_service(program=HELD_SERVICE, environment=held_writes.environment)
+    held_writes.hold(FINISH)
+    answer = service.rollbacks.Rollback(RollbackRequest(release_id=shop, target_revision=1))
+    held_writes.until_held(FINISH)
+    service.kill()
+    held_writes.release(FINISH)
+
+    service.start()
+    ready = time.monotonic()
+    eventually(lambda: service.stderr.count('"operation claimed"') == 2, "it is claimed again")
+    took = time.monotonic() - ready
+
+    assert took < CLAIMED_WITHIN
+    assert state(_wait(service, answer.operation.operation_id)) == "SUCCEEDED"
 
 
 def test_what_helm_had_finished_is_not_done_again(
