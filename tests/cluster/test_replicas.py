@@ -1,7 +1,6 @@
 """Three services on one PostgreSQL: one may die, or stand still, at any moment, and the others go on where it was."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,7 +89,6 @@ def test_what_a_killed_replica_carried_out_is_taken_over(
 @pytest.mark.parametrize("write", [CREATE, SUPERSEDE, FINISH])
 def test_a_replica_that_was_paused_past_its_lease_writes_nothing_more(
     start_replicas: StartReplicas,
-    make_helm: Callable[[str], Path],
     audit_log: AuditLog,
     by_hand: ByHand,
     namespace: str,
@@ -98,8 +96,7 @@ def test_a_replica_that_was_paused_past_its_lease_writes_nothing_more(
     write: str,
 ) -> None:
     """Nor does its Helm, which another replica can not end where it runs on another machine."""
-    unreachable = make_helm('[ "$1" = rollback ] || exec $HELM "$@"\nsetsid $HELM "$@" &\nwait $!')
-    replicas = start_replicas("one", "two", "three", helm=unreachable)
+    replicas = start_replicas("one", "two", "three", far=True)
     runner, accepted, token = held_at(write, replicas, shop)
     one, other = others_than(runner, replicas)
     with one.stream(shop, resume_token=token, until=accepted.operation_id) as stream:

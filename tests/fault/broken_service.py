@@ -109,6 +109,6 @@ BREAKS: Final[dict[str, Callable[[], None]]] = {
 }
 
 if __name__ == "__main__":
-    run_path(str(Path(__file__).with_name("far_service.py")))["go_far_away"]()
+    run_path(str(Path(__file__).parents[1] / "support" / "far_service.py"))["go_far_away"]()
     BREAKS[os.environ["BROKEN"]]()
     main()

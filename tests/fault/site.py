@@ -16,7 +16,7 @@ from support.cluster import BIN_DIR
 from support.helm import Helm
 from support.postgres import PostgresServer
 
-FAR_SERVICE = ("-P", str(Path(__file__).with_name("far_service.py")))
+FAR_SERVICE = ("-P", str(Path(__file__).parents[1] / "support" / "far_service.py"))
 _SERVICE_USER = "system:serviceaccount:default:service"
 _STAMP = re.compile(r"--description=\[([0-9a-f-]{36})\]")
 

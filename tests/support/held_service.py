@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from runpy import run_path
 
 from helm_rollback import bootstrap
 from helm_rollback.application.ports import OpenFence, RecordWrite
@@ -48,4 +49,5 @@ async def _hold(write: RecordWrite) -> None:
 
 if __name__ == "__main__":
     vars(bootstrap)["FenceGate"] = HeldFence
+    run_path(str(Path(__file__).with_name("far_service.py")))["go_far_away"]()
     main()

@@ -23,7 +23,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -117,7 +117,8 @@ class PostgresServer:
 
     def resume(self) -> None:
         for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # the first one that goes on may end others
+                os.kill(pid, signal.SIGCONT)
 
     def become_standby(self) -> None:
         """While it is stopped: start next as a standby that follows nobody."""

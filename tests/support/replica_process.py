@@ -18,14 +18,17 @@ LEASE = 3.0
 class ReplicaProcess(ServiceProcess):
     """A service that shares its ledger. Its folder is called as it is."""
 
-    def __init__(self, folder: Path, kubeconfig: Path, database: str, *flags: str | Path, **choices: Any) -> None:
+    def __init__(
+        self, folder: Path, kubeconfig: Path, database: str, *flags: str | Path, far: bool = False, **choices: Any
+    ) -> None:
+        """`far`: as if on a machine of its own, where no other replica can end its Helm."""
         self.held_writes = HeldWrites(folder / "held")
         super().__init__(
             folder,
             kubeconfig,
             *("--database", database, "--lease", f"{LEASE:.0f}s", *flags),
             program=HELD_SERVICE,
-            environment=self.held_writes.environment,
+            environment={**self.held_writes.environment, **({"FAR_HOST": folder.name} if far else {})},
             **choices,
         )
 
