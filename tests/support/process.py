@@ -56,6 +56,7 @@ class ServiceProcess:
         # Nothing of the developer's own: neither settings of the service nor a kubeconfig.
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self._logged_before = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -69,6 +70,7 @@ class ServiceProcess:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process, ready or not."""
         assert self._process is None, "it runs already"
+        self._logged_before = len(self.stderr)
         with (self._folder / "stdout").open("wb") as stdout, (self._folder / "stderr").open("ab") as stderr:
             self._process = subprocess.Popen(
                 self._argv,
@@ -143,10 +145,9 @@ class ServiceProcess:
         return bool(self._ready_line)
 
     @property
-    def is_listing(self) -> bool:
-        """Whether it has a cluster to observe, and still goes through what is there."""
-        log = self.stderr
-        return "observing cluster" in log and "watching cluster" not in log
+    def observes(self) -> bool:
+        """Whether it has gone through what was in the cluster since this start, and watches it now."""
+        return "watching cluster" in self.stderr[self._logged_before :]
 
     @property
     def ready(self) -> dict[str, Any]:
@@ -206,7 +207,7 @@ class ServiceProcess:
 
         Changes are told one by one only once the cluster is watched, which a first LIST comes before.
         """
-        eventually(lambda: not self.is_listing, "the cluster is watched")
+        eventually(lambda: self.observes, "the cluster is watched")
         self.until_seen(release_id, deployed, Revision.DEPLOYED)
         return self.stream(release_id, tail=0)
 

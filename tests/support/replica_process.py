@@ -9,7 +9,10 @@ from typing import Any
 
 from support.held_writes import HeldWrites
 from support.process import HELD_SERVICE, ServiceProcess
+from support.streams import Stream
 from support.waiting import eventually
+
+from helm_rollback.v1.release_pb2 import Revision
 
 LEASE = 3.0
 """Seconds."""
@@ -47,10 +50,10 @@ class ReplicaProcess(ServiceProcess):
     def claimed(self, operation_id: str) -> bool:
         return self.logged("operation claimed", operation_id=operation_id)
 
-    @property
-    def observes(self) -> bool:
-        """Whether it has had the cluster's lease, and has gone through what was there."""
-        return "watching cluster default" in self.stderr
+    def follow(self, release_id: str, *, deployed: int) -> Stream:
+        """As of every service, but it may be another replica that observes: the test waits for that one."""
+        self.until_seen(release_id, deployed, Revision.DEPLOYED)
+        return self.stream(release_id, tail=0)
 
 
 StartReplicas = Callable[..., list[ReplicaProcess]]
