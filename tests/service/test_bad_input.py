@@ -22,11 +22,13 @@ from helm_rollback.servicer.server import Server
 from helm_rollback.v1 import release_service_pb2 as releases
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
+from helm_rollback.v1.release_pb2 import Revision
 from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceStub
 from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
 
 LEDGER = "01890a5d-ac96-774b-bcce-b302099a8057"
 DISABLED = HelmOptions.DISABLED
+GOOD = Revision.GOOD
 SHOP, BLOG = "default.prod.shop", "default.prod.blog"
 
 
@@ -105,6 +107,11 @@ CASES: list[tuple[str, Message]] = [
     ("page_size", pb.ListOperationsRequest(page_size=-1)),
     ("page_token", pb.ListOperationsRequest(page_token="next")),
     ("page_token", pb.ListOperationsRequest(page_token="x" * 100_000)),
+    ("revision", releases.MarkRevisionRequest(release_id=SHOP, mark=GOOD)),
+    ("incarnation", releases.MarkRevisionRequest(release_id=SHOP, revision=1, mark=GOOD, incarnation=-1)),
+    ("mark", releases.MarkRevisionRequest(release_id=SHOP, revision=1)),
+    ("mark", unknown_enum(releases.MarkRevisionRequest(release_id=SHOP, revision=1), 4, 99)),
+    ("reason", releases.MarkRevisionRequest(release_id=SHOP, revision=1, mark=GOOD, reason="two\nlines")),
     ("cluster", releases.ListReleasesRequest(cluster="a.b")),
     ("namespace", releases.ListReleasesRequest(namespace="A")),
     ("status", unknown_enum(releases.ListReleasesRequest(), 3, 99)),

@@ -36,7 +36,7 @@ METHODS = {
         "ListOperations",
         "CancelOperation",
     ],
-    "ReleaseService": ["GetRelease", "ListReleases", "ListRevisions", "GetRevision"],
+    "ReleaseService": ["GetRelease", "ListReleases", "ListRevisions", "GetRevision", "MarkRevision"],
 }
 
 ENUMS = {
@@ -81,6 +81,8 @@ FIELDS = {
     "ListRevisionsResponse": "revisions next_page_token",
     "GetRevisionRequest": "release_id revision incarnation view",
     "GetRevisionResponse": "revision",
+    "MarkRevisionRequest": "release_id revision incarnation mark reason",
+    "MarkRevisionResponse": "revision",
     "HelmOptions": "timeout wait_strategy wait_for_jobs disable_hooks cleanup_on_fail force_replace force_conflicts"
     " server_side_apply",
     "Release": "release_id cluster namespace name incarnation current_revision status last_successful_revision"

@@ -1,4 +1,4 @@
-"""ReleaseService: looking at releases and their revisions."""
+"""ReleaseService: looking at releases and their revisions, and saying which of these are good."""
 
 # ruff: noqa: N802 - the methods' names are the proto's
 
@@ -9,10 +9,12 @@ from typing import Any
 import grpc
 
 from helm_rollback.application import releases
+from helm_rollback.application.marking import mark_revision
 from helm_rollback.application.ports import Ports
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.servicer.principal import principal_of
 from helm_rollback.servicer.translate import release_requests, resources
+from helm_rollback.servicer.writes import Writes
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceServicer
 
@@ -22,8 +24,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ReleaseServicer(ReleaseServiceServicer):
     """Each method translates, calls one use case, and translates back."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, writes: Writes) -> None:
         self._ports = ports
+        self._writes = writes
 
     async def GetRelease(self, request: pb.GetReleaseRequest, context: Context) -> pb.GetReleaseResponse:
         release_id = ReleaseId.parse(request.release_id)
@@ -76,3 +79,18 @@ class ReleaseServicer(ReleaseServiceServicer):
             return pb.GetRevisionResponse(revision=resources.revision(revision))
         content = await releases.get_revision_content(self._ports, revision)
         return pb.GetRevisionResponse(revision=resources.revision(revision, content))
+
+    async def MarkRevision(self, request: pb.MarkRevisionRequest, context: Context) -> pb.MarkRevisionResponse:
+        asked = release_requests.mark_revision(request)
+        revision = await self._writes.run(
+            mark_revision(
+                self._ports,
+                asked.release_id,
+                asked.revision,
+                incarnation=asked.incarnation,
+                mark=asked.mark,
+                reason=asked.reason,
+                principal=principal_of(context),
+            )
+        )
+        return pb.MarkRevisionResponse(revision=resources.revision(revision))

@@ -76,7 +76,7 @@ class Server:
     def _register(self, *, reflect: bool) -> None:
         """All that is served, in one place."""
         add_RollbackServiceServicer_to_server(RollbackServicer(self._ports, self._writes), self._server)
-        add_ReleaseServiceServicer_to_server(ReleaseServicer(self._ports), self._server)
+        add_ReleaseServiceServicer_to_server(ReleaseServicer(self._ports, self._writes), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if reflect:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

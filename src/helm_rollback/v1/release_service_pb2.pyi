@@ -284,3 +284,69 @@ class GetRevisionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRevisionResponse: _TypeAlias = GetRevisionResponse  # noqa: Y015
+
+@_typing.final
+class MarkRevisionRequest(_message.Message):
+    """Which revision to mark, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    MARK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """Required. The release; `<cluster>.<namespace>.<name>`."""
+    revision: _builtins.int
+    """Required. Helm's number, 1 or more. Where Helm used it more than once in the incarnation, the
+    newest one is marked.
+    """
+    incarnation: _builtins.int
+    """Optional. The life of the release that is meant. 0: the current one. Negative: INVALID_ARGUMENT;
+    one that never was: NOT_FOUND / REVISION_NOT_FOUND.
+    """
+    mark: _release_pb2.Revision.Mark.ValueType
+    """Required. GOOD, BAD, or UNMARKED."""
+    reason: _builtins.str
+    """Optional. Why, on one line of at most 200 code points. Stored with the event."""
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        incarnation: _builtins.int = ...,
+        mark: _release_pb2.Revision.Mark.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "mark", b"mark", "reason", b"reason", "release_id", b"release_id", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkRevisionRequest: _TypeAlias = MarkRevisionRequest  # noqa: Y015
+
+@_typing.final
+class MarkRevisionResponse(_message.Message):
+    """The revision, marked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def revision(self) -> _release_pb2.Revision:
+        """Always set. In view BASIC."""
+
+    def __init__(
+        self,
+        *,
+        revision: _release_pb2.Revision | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkRevisionResponse: _TypeAlias = MarkRevisionResponse  # noqa: Y015

@@ -64,6 +64,11 @@ class ReleaseServiceStub:
                 request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.GetRevisionRequest.SerializeToString,
                 response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.GetRevisionResponse.FromString,
                 _registered_method=True)
+        self.MarkRevision = channel.unary_unary(
+                '/helm_rollback.v1.ReleaseService/MarkRevision',
+                request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.SerializeToString,
+                response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.FromString,
+                _registered_method=True)
 
 
 class ReleaseServiceServicer:
@@ -146,6 +151,26 @@ class ReleaseServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MarkRevision(self, request, context):
+        """Says of a revision that it works, or that it does not: what RollbackLastSuccessful goes by, and
+        Rollback. Another say replaces the one before; UNMARKED takes it back.
+
+        Legal for every revision in the ledger, pruned or not, of any incarnation, also while an operation
+        is under way: that one's choice was made at its acceptance. Changes neither the cluster nor what
+        was seen of the revision; the history gets one MarkChange.
+
+        Idempotent: a revision that has the mark already is returned as it is, and nothing is told.
+
+        INVALID_ARGUMENT: INVALID_FIELD (malformed id, revision or incarnation out of range, no mark,
+        `reason` too long). NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND, REVISION_NOT_FOUND.
+        FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where
+        the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
+        marked; send it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReleaseServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -168,6 +193,11 @@ def add_ReleaseServiceServicer_to_server(servicer, server):
                     servicer.GetRevision,
                     request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.GetRevisionRequest.FromString,
                     response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.GetRevisionResponse.SerializeToString,
+            ),
+            'MarkRevision': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkRevision,
+                    request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.FromString,
+                    response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -288,6 +318,33 @@ class ReleaseService:
             '/helm_rollback.v1.ReleaseService/GetRevision',
             helm__rollback_dot_v1_dot_release__service__pb2.GetRevisionRequest.SerializeToString,
             helm__rollback_dot_v1_dot_release__service__pb2.GetRevisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkRevision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/helm_rollback.v1.ReleaseService/MarkRevision',
+            helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.SerializeToString,
+            helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -94,6 +94,22 @@ class ReleaseServiceStub:
     CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not
     know the release.
     """
+    MarkRevision: _grpc.UnaryUnaryMultiCallable[_release_service_pb2.MarkRevisionRequest, _release_service_pb2.MarkRevisionResponse]
+    """Says of a revision that it works, or that it does not: what RollbackLastSuccessful goes by, and
+    Rollback. Another say replaces the one before; UNMARKED takes it back.
+
+    Legal for every revision in the ledger, pruned or not, of any incarnation, also while an operation
+    is under way: that one's choice was made at its acceptance. Changes neither the cluster nor what
+    was seen of the revision; the history gets one MarkChange.
+
+    Idempotent: a revision that has the mark already is returned as it is, and nothing is told.
+
+    INVALID_ARGUMENT: INVALID_FIELD (malformed id, revision or incarnation out of range, no mark,
+    `reason` too long). NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND, REVISION_NOT_FOUND.
+    FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where
+    the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
+    marked; send it again.
+    """
 
 @_typing.type_check_only
 class ReleaseServiceAsyncStub(ReleaseServiceStub):
@@ -160,6 +176,22 @@ class ReleaseServiceAsyncStub(ReleaseServiceStub):
     CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND, REVISION_NOT_FOUND. FAILED_PRECONDITION:
     CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not
     know the release.
+    """
+    MarkRevision: _aio.UnaryUnaryMultiCallable[_release_service_pb2.MarkRevisionRequest, _release_service_pb2.MarkRevisionResponse]  # type: ignore[assignment]
+    """Says of a revision that it works, or that it does not: what RollbackLastSuccessful goes by, and
+    Rollback. Another say replaces the one before; UNMARKED takes it back.
+
+    Legal for every revision in the ledger, pruned or not, of any incarnation, also while an operation
+    is under way: that one's choice was made at its acceptance. Changes neither the cluster nor what
+    was seen of the revision; the history gets one MarkChange.
+
+    Idempotent: a revision that has the mark already is returned as it is, and nothing is told.
+
+    INVALID_ARGUMENT: INVALID_FIELD (malformed id, revision or incarnation out of range, no mark,
+    `reason` too long). NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND, REVISION_NOT_FOUND.
+    FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where
+    the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
+    marked; send it again.
     """
 
 class ReleaseServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -248,6 +280,28 @@ class ReleaseServiceServicer(metaclass=_abc_1.ABCMeta):
         CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND, REVISION_NOT_FOUND. FAILED_PRECONDITION:
         CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not
         know the release.
+        """
+
+    @_abc_1.abstractmethod
+    def MarkRevision(
+        self,
+        request: _release_service_pb2.MarkRevisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_release_service_pb2.MarkRevisionResponse, _abc.Awaitable[_release_service_pb2.MarkRevisionResponse]]:
+        """Says of a revision that it works, or that it does not: what RollbackLastSuccessful goes by, and
+        Rollback. Another say replaces the one before; UNMARKED takes it back.
+
+        Legal for every revision in the ledger, pruned or not, of any incarnation, also while an operation
+        is under way: that one's choice was made at its acceptance. Changes neither the cluster nor what
+        was seen of the revision; the history gets one MarkChange.
+
+        Idempotent: a revision that has the mark already is returned as it is, and nothing is told.
+
+        INVALID_ARGUMENT: INVALID_FIELD (malformed id, revision or incarnation out of range, no mark,
+        `reason` too long). NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND, REVISION_NOT_FOUND.
+        FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where
+        the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
+        marked; send it again.
         """
 
 def add_ReleaseServiceServicer_to_server(servicer: ReleaseServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from helm_rollback.application.ports import RevisionPosition
+from helm_rollback.application.rollback import checked_reason
 from helm_rollback.domain.release import ReleaseId, check_dns_label
+from helm_rollback.domain.revision import Mark
 from helm_rollback.domain.status import Status
 from helm_rollback.domain.violations import Violations
 from helm_rollback.servicer import page_token
@@ -92,10 +94,7 @@ class OneRevision:
 
 def get_revision(request: pb.GetRevisionRequest) -> OneRevision:
     found = Violations()
-    release_id = fields.release_id(request, found)
-    if request.revision < 1:
-        found.add("revision", "must be a revision, 1 or higher")
-    incarnation = found.take(lambda: fields.not_negative(request.incarnation, field="incarnation"), 0)
+    release_id, incarnation = _one_revision(request, found)
     if request.view not in pb.GetRevisionRequest.View.values():
         found.add("view", f"{request.view} is no value of View that this version knows")
     found.check()
@@ -105,3 +104,39 @@ def get_revision(request: pb.GetRevisionRequest) -> OneRevision:
         incarnation=incarnation,
         full=request.view == pb.GetRevisionRequest.FULL,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marking:
+    release_id: ReleaseId
+    revision: int
+    incarnation: int
+    """0: the current one."""
+    mark: Mark
+    reason: str
+
+
+def mark_revision(request: pb.MarkRevisionRequest) -> Marking:
+    found = Violations()
+    release_id, incarnation = _one_revision(request, found)
+    marks = release_pb2.Revision.Mark.DESCRIPTOR
+    mark = found.take(lambda: fields.choice(request.mark, of=Mark, proto=marks, field="mark"), Mark.UNMARKED)
+    if mark is None:
+        found.add("mark", "must be GOOD, BAD or UNMARKED")
+    found.take(lambda: checked_reason(request.reason), "")
+    found.check()
+    return Marking(
+        release_id=release_id,
+        revision=request.revision,
+        incarnation=incarnation,
+        mark=mark or Mark.UNMARKED,
+        reason=request.reason,
+    )
+
+
+def _one_revision(request: pb.GetRevisionRequest | pb.MarkRevisionRequest, found: Violations) -> tuple[ReleaseId, int]:
+    """Release and incarnation; the revision itself is checked."""
+    release_id = fields.release_id(request, found)
+    if request.revision < 1:
+        found.add("revision", "must be a revision, 1 or higher")
+    return release_id, found.take(lambda: fields.not_negative(request.incarnation, field="incarnation"), 0)
