@@ -35,6 +35,7 @@ from helm_rollback.fence.upstream import Upstream
 from helm_rollback.helm.process import HelmCommand
 from helm_rollback.helm.record import decode
 from helm_rollback.helm.version import find_helm
+from helm_rollback.http.server import HttpServer
 from helm_rollback.servicer.server import Server
 from helm_rollback.settings import Settings
 from helm_rollback.store import SqlLedger
@@ -61,12 +62,15 @@ async def serve(settings: Settings) -> int:
 async def _serve(settings: Settings, drain: Drain) -> int:
     async with _ports(settings, drain) as ports, AsyncExitStack() as serving:
         server = Server(ports, max_streams=settings.max_streams, reflect=settings.reflection)
+        rest = HttpServer(server.methods())
+        serving.push_async_callback(rest.stop)
         serving.push_async_callback(server.stop)  # after Helm has ended: until then looking goes on
         await serving.enter_async_context(_background(settings, ports))
         with _or_refuse():
             address = await server.start(settings.grpc)
+            rest_address = await rest.start(settings.http)
         watching = asyncio.create_task(watch_ledger(ports, server.set_serving))
-        _say_ready(address)
+        _say_ready(address, rest_address)
         await drain.wait()
         await server.drain()
         await watching
@@ -104,8 +108,8 @@ def _or_refuse() -> Iterator[None]:
         raise StartRefused(str(problem)) from problem
 
 
-def _say_ready(address: str) -> None:
-    sys.stdout.write(json.dumps({"ready": True, "grpc": address, "http": None}) + "\n")
+def _say_ready(address: str, rest_address: str) -> None:
+    sys.stdout.write(json.dumps({"ready": True, "grpc": address, "http": rest_address}) + "\n")
     sys.stdout.flush()
 
 

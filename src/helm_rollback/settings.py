@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     grpc: str = "127.0.0.1:50051"
     """Where gRPC listens, HOST:PORT; port 0: any free one, named in the ready line."""
     http: str = "127.0.0.1:8080"
-    """Where REST will listen, HOST:PORT. Accepted, and not served by this version."""
+    """Where REST listens, HOST:PORT; port 0: any free one, named in the ready line."""
     database: str = Field(default_factory=default_database, repr=False)
     """The ledger, as a database URL: `sqlite:////path/ledger.db`, or `postgresql://USER@HOST/NAME` for several
     servers on one ledger. Not shown, since it may hold a password."""

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -150,7 +151,8 @@ def test_serves_its_ledger_though_the_cluster_is_away(installed: Installed) -> N
         assert service.stdout is not None
         ready = json.loads(service.stdout.readline())
         assert ready["ready"] is True
-        assert ready["http"] is None
+        with urlopen(f"http://{ready['http']}/api/v1/helm/releases") as listed:
+            assert json.load(listed)["releases"] == []
         probe = installed.run(installed.python, ROOT / "tools" / "health.py", ready["grpc"])
         assert probe.stdout == f"{ready['grpc']}: SERVING\n"
         service.send_signal(signal.SIGTERM)

@@ -16,6 +16,7 @@ import helm_rollback.servicer  # noqa: F401 - first: it settles how grpc is impo
 from helm_rollback.application.ports import LedgerView, Ports
 from helm_rollback.application.worker import Worker
 from helm_rollback.domain.release import ReleaseId
+from helm_rollback.http.server import HttpServer
 from helm_rollback.servicer.server import Server
 from helm_rollback.store import SqlLedger
 from helm_rollback.v1 import rollback_service_pb2 as pb
@@ -35,6 +36,9 @@ class Service:
     ports: Ports
     server: Server
     address: str
+    rest: HttpServer
+    http: str
+    """Where REST is served: `http://HOST:PORT/api/v1/helm`."""
     channel: grpc.aio.Channel
     rollbacks: RollbackServiceAsyncStub
     releases: ReleaseServiceAsyncStub
@@ -99,6 +103,7 @@ class Service:
         await asyncio.gather(*self.observing, return_exceptions=True)
         await self.channel.close()
         await self.server.stop()
+        await self.rest.stop()
         self.ledger.close()
 
 

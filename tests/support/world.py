@@ -29,6 +29,8 @@ from helm_rollback.application.observation_turn import observe_in_turn
 from helm_rollback.application.ports import Cluster, Fence, Helm, Ports
 from helm_rollback.application.worker import Worker
 from helm_rollback.helm.record import decode
+from helm_rollback.http.routes import PREFIX
+from helm_rollback.http.server import HttpServer
 from helm_rollback.servicer.server import Server
 from helm_rollback.store import SqlLedger
 from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceStub
@@ -101,6 +103,8 @@ class World:
         ports = self.ports(ledger, chosen)
         server = Server(ports, max_streams=chosen.max_streams)
         address = await server.start("127.0.0.1:0")
+        rest = HttpServer(server.methods())
+        http = await rest.start("127.0.0.1:0")
         channel = grpc.aio.insecure_channel(address)
         worker = Worker(
             ports, owner="test", lease=timedelta(seconds=30), max_helm=chosen.max_helm, monotonic=time.monotonic
@@ -110,6 +114,8 @@ class World:
             ports=ports,
             server=server,
             address=address,
+            rest=rest,
+            http=f"http://{http}{PREFIX}",
             channel=channel,
             rollbacks=RollbackServiceStub(channel),
             releases=ReleaseServiceStub(channel),

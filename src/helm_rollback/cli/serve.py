@@ -21,7 +21,9 @@ def serve(
     *,
     config: ConfigOption = None,
     grpc: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where gRPC listens.")] = None,
-    http: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Accepted; REST is not served yet.")] = None,
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where REST listens; port 0: a free one.")
+    ] = None,
     database: DatabaseOption = None,
     migrate: Annotated[
         bool | None, typer.Option("--migrate", help="Migrate a PostgreSQL ledger before serving.")

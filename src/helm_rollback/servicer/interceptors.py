@@ -63,19 +63,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                self._guarded_unary(method, handler.unary_unary),
+                self.guarded_unary(method, handler.unary_unary),
                 request_deserializer=_lenient(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self._guarded_stream(method, handler.unary_stream),
+                self.guarded_stream(method, handler.unary_stream),
                 request_deserializer=_lenient(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         raise NotImplementedError(f"{method}: requests that are streams are not guarded")
 
-    def _guarded_unary(self, method: str, behaviour: Any) -> Any:
+    def guarded_unary(self, method: str, behaviour: Any) -> Any:
+        """A servicer's method with the guard around it; REST calls it so."""
+
         async def guarded(request: Any, context: Context) -> Any:
             line = CallLine.begin(method, request, context)
             refusal: Status | None = None
@@ -96,7 +98,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return guarded
 
-    def _guarded_stream(self, method: str, behaviour: Any) -> Any:
+    def guarded_stream(self, method: str, behaviour: Any) -> Any:
+        """The same of a method that streams: a coroutine that writes to its context."""
+
         # A coroutine that writes, not a generator: so the servicer's generator is closed
         # here, at once, when the client goes away, rather than when it is collected.
         async def guarded(request: Any, context: Context) -> None:

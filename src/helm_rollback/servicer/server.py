@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -57,7 +57,22 @@ class Server:
         self._writes = Writes()
         self._calls = CallInterceptor(max_streams=max_streams)
         self._health = health.aio.HealthServicer()
+        self._rollbacks = RollbackServicer(ports, self._writes)
+        self._releases = ReleaseServicer(ports, self._writes)
         self._server = grpc.aio.server(interceptors=(self._calls,), options=_OPTIONS)
+
+    def methods(self) -> dict[str, Any]:
+        """Every method by name, guarded and counted as over gRPC: what REST calls."""
+        served = (
+            (rollback_service_pb2.DESCRIPTOR.services_by_name["RollbackService"], self._rollbacks),
+            (release_service_pb2.DESCRIPTOR.services_by_name["ReleaseService"], self._releases),
+        )
+        methods = {}
+        for service, servicer in served:
+            for method in service.methods:
+                guarded = self._calls.guarded_stream if method.server_streaming else self._calls.guarded_unary
+                methods[method.name] = guarded(f"/{service.full_name}/{method.name}", getattr(servicer, method.name))
+        return methods
 
     async def start(self, address: str) -> str:
         """Listen on `HOST:PORT` and serve; the address with its real port. Raises OSError."""
@@ -75,8 +90,8 @@ class Server:
 
     def _register(self, *, reflect: bool) -> None:
         """All that is served, in one place."""
-        add_RollbackServiceServicer_to_server(RollbackServicer(self._ports, self._writes), self._server)
-        add_ReleaseServiceServicer_to_server(ReleaseServicer(self._ports, self._writes), self._server)
+        add_RollbackServiceServicer_to_server(self._rollbacks, self._server)
+        add_ReleaseServiceServicer_to_server(self._releases, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if reflect:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

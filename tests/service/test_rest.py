@@ -1,0 +1,329 @@
+"""REST: the same methods as over gRPC, by plain HTTP and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from support.fakes import Point, RunEnd
+from support.fakes.helm import HelmRun
+from support.service import Service
+from support.world import Choices, World
+
+from helm_rollback.http.routes import ROUTES
+from helm_rollback.v1 import release_service_pb2, rollback_service_pb2
+
+SHOP = "/releases/default.prod.shop"
+KEY = "5f0c1f2e-8f3b-4a53-9d0e-0a4b8f1f7a11"
+
+
+@pytest.fixture
+async def service(world: World) -> Service:
+    world.release()
+    return await world.start()
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
+    async with client_of(service) as client:
+        yield client
+
+
+def client_of(service: Service) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=service.http, timeout=20, trust_env=False)
+
+
+def reason(answer: httpx2.Response) -> tuple[int, str, str]:
+    error = answer.json()["error"]
+    assert error["code"] == answer.status_code
+    assert error["message"]
+    return error["code"], error["status"], next((d["reason"] for d in error["details"] if "reason" in d), "")
+
+
+def violations(answer: httpx2.Response) -> list[str]:
+    details = answer.json()["error"]["details"]
+    return [one["field"] for detail in details for one in detail.get("fieldViolations", [])]
+
+
+async def events_of(client: httpx2.AsyncClient, **request: Any) -> list[dict[str, str]]:
+    """The server-sent events of a stream that ends."""
+    events = []
+    async with client.stream("GET", f"{SHOP}/history/stream", **request) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        async for block in _blocks(answer):
+            events.append(dict(line.split(": ", 1) for line in block))
+    return events
+
+
+async def _blocks(answer: httpx2.Response) -> AsyncIterator[list[str]]:
+    block: list[str] = []
+    async for line in answer.aiter_lines():
+        if line:
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+
+
+def test_every_method_but_the_wait_has_a_route() -> None:
+    """GetOperation with `Prefer: wait` is the wait."""
+    files = (rollback_service_pb2, release_service_pb2)
+    methods = {m.name for file in files for s in file.DESCRIPTOR.services_by_name.values() for m in s.methods}
+
+    assert {route.method for route in ROUTES} == methods - {"WaitOperation"}
+
+
+# --- rolling back ---------------------------------------------------------------------
+
+
+async def test_a_rollback_is_accepted_followed_and_seen_in_the_history(client: httpx2.AsyncClient) -> None:
+    accepted = await client.post(f"{SHOP}/rollback", json={"targetRevision": 1, "reason": "orders fail"})
+    location = accepted.headers["location"].removeprefix("/api/v1/helm")
+    ended = await client.get(location, headers={"Prefer": "wait=20"})
+    history = await client.get(f"{SHOP}/history")
+
+    assert accepted.status_code == 202
+    assert accepted.json()["operation"]["state"] in {"PENDING", "RUNNING"}
+    assert accepted.json()["resumeToken"]
+    operation = ended.json()["operation"]
+    assert (ended.status_code, operation["state"], operation["resultRevision"]) == (200, "SUCCEEDED", 3)
+    told = [(one["revision"], one["operationType"], one["chartVersion"]) for one in history.json()["revisions"]]
+    assert told == [(3, "ROLLBACK", "1.0.0"), (2, "UPGRADE", "2.0.0"), (1, "INSTALL", "1.0.0")]
+
+
+async def test_who_waits_is_answered_200_with_the_outcome_good_or_bad(world: World, client: httpx2.AsyncClient) -> None:
+    world.helm.scripts.append(HelmRun(end=RunEnd.APPLY_FAILS))
+
+    failed = await client.post(f"{SHOP}/rollback", json={"targetRevision": 1, "waitTimeout": "20s"})
+    worked = await client.post(f"{SHOP}/rollback/last-successful", headers={"Prefer": "respond-async, wait=20"})
+
+    assert (failed.status_code, failed.json()["operation"]["state"]) == (200, "FAILED")
+    assert failed.json()["operation"]["failure"]["errorReason"] == "OBJECT_REJECTED"
+    assert (worked.status_code, worked.json()["operation"]["state"]) == (200, "SUCCEEDED")
+    assert worked.json()["operation"]["selection"]["revision"] == 1
+
+
+async def test_the_shorter_wait_wins(world: World, client: httpx2.AsyncClient) -> None:
+    hold = world.helm.hold(Point.AFTER_CREATE)
+
+    answer = await client.post(
+        f"{SHOP}/rollback", json={"targetRevision": 1, "waitTimeout": "600s"}, headers={"Prefer": "wait=1"}
+    )
+    hold.release()
+
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("key", [KEY, f'"{KEY}"'], ids=["bare", "quoted"])
+async def test_an_idempotency_key_names_one_operation(client: httpx2.AsyncClient, key: str) -> None:
+    first = await client.post(f"{SHOP}/rollback", json={"targetRevision": 1}, headers={"Idempotency-Key": key})
+    again = await client.post(f"{SHOP}/rollback", json={"targetRevision": 1, "requestId": KEY})
+    other = await client.post(f"{SHOP}/rollback", json={"targetRevision": 2}, headers={"Idempotency-Key": key})
+
+    assert first.json()["operation"]["operationId"] == again.json()["operation"]["operationId"]
+    assert again.json()["operation"]["requestId"] == KEY
+    assert reason(other) == (409, "ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+async def test_the_actor_is_told_by_a_header(client: httpx2.AsyncClient) -> None:
+    answer = await client.post(
+        f"{SHOP}/rollback", json={"targetRevision": 1}, headers={"X-Helm-Rollback-Actor": "deploy-bot"}
+    )
+
+    assert answer.json()["operation"]["actor"] == "deploy-bot"
+
+
+async def test_a_revision_is_marked_and_shown(client: httpx2.AsyncClient) -> None:
+    marked = await client.post(f"{SHOP}/revisions/1/mark", json={"mark": "BAD", "reason": "it loses orders"})
+    shown = await client.get(f"{SHOP}/revisions/1", params={"view": "FULL"})
+    refused = await client.post(f"{SHOP}/rollback", json={"targetRevision": 1})
+
+    assert marked.json()["revision"]["mark"] == shown.json()["revision"]["mark"] == "BAD"
+    assert "kind: ConfigMap" in shown.json()["revision"]["manifest"]
+    assert reason(refused) == (400, "FAILED_PRECONDITION", "REVISION_MARKED_BAD")
+
+
+async def test_what_waits_is_listed_and_cancelled(world: World) -> None:
+    world.release()
+    service = await world.start(Choices(works=False))
+    async with client_of(service) as client:
+        accepted = (await client.post(f"{SHOP}/rollback", json={"targetRevision": 1})).json()["operation"]
+        listed = await client.get("/operations", params={"state": "PENDING", "releaseId": "default.prod.shop"})
+        busy = await client.post(f"{SHOP}/rollback", json={"targetRevision": 1})
+        cancelled = await client.post(f"/operations/{accepted['operationId']}/cancel")
+
+    assert [one["operationId"] for one in listed.json()["operations"]] == [accepted["operationId"]]
+    assert reason(busy) == (409, "ABORTED", "OPERATION_IN_PROGRESS")
+    assert (cancelled.status_code, cancelled.json()["operation"]["state"]) == (200, "CANCELLED")
+
+
+async def test_defaults_are_written_out_and_pages_are_turned(client: httpx2.AsyncClient) -> None:
+    release = (await client.get(SHOP)).json()["release"]
+    first = (await client.get(f"{SHOP}/revisions", params={"pageSize": 1, "successfulOnly": "true"})).json()
+    second = await client.get(
+        f"{SHOP}/history", params={"pageSize": 1, "successfulOnly": "true", "pageToken": first["nextPageToken"]}
+    )
+
+    assert release["activeOperationId"] == ""
+    assert release["lastSequence"] == "2"
+    assert [one["revision"] for one in first["revisions"]] == [2]
+    assert [one["revision"] for one in second.json()["revisions"]] == [1]
+
+
+# --- following ------------------------------------------------------------------------
+
+
+async def test_a_stream_is_resumed_by_the_last_event_id(client: httpx2.AsyncClient) -> None:
+    past = await events_of(client, params={"endWhenCaughtUp": "true"})
+    accepted = (await client.post(f"{SHOP}/rollback", json={"targetRevision": 1})).json()["operation"]
+
+    rest = await events_of(
+        client,
+        params={"afterSequence": "0", "endAfterOperationId": accepted["operationId"]},
+        headers={"Last-Event-ID": past[-1]["id"]},
+    )
+
+    told = [json.loads(event["data"]) for event in past + rest]
+    sequences = [int(one["event"]["sequence"]) for one in told if "event" in one]
+    assert sequences == list(range(1, 9))
+    assert all(event["id"] for event in past + rest)
+    assert not any("event" in event for event in past + rest), "they are messages, without a name"
+    assert told[-1]["event"]["operationTransition"]["operation"]["state"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("ends", ["operation", "caught up"])
+async def test_a_reconnect_with_nothing_left_is_told_to_stop(client: httpx2.AsyncClient, ends: str) -> None:
+    body = {"targetRevision": 1, "waitTimeout": "20s"}
+    operation = (await client.post(f"{SHOP}/rollback", json=body)).json()["operation"]
+    params = {"endAfterOperationId": operation["operationId"]} if ends == "operation" else {"endWhenCaughtUp": "true"}
+    told = await events_of(client, params=params)
+
+    again = await client.get(f"{SHOP}/history/stream", params=params, headers={"Last-Event-ID": told[-1]["id"]})
+
+    assert (again.status_code, again.content) == (204, b"")
+
+
+async def test_a_stream_that_is_refused_is_an_http_error(client: httpx2.AsyncClient) -> None:
+    unknown = await client.get("/releases/default.prod.none/history/stream")
+    token = await client.get(f"{SHOP}/history/stream", headers={"Last-Event-ID": "mine"})
+
+    assert reason(unknown) == (404, "NOT_FOUND", "RELEASE_NOT_FOUND")
+    assert reason(token) == (400, "INVALID_ARGUMENT", "INVALID_RESUME_TOKEN")
+
+
+async def test_a_drain_ends_a_stream_with_its_status(world: World, client: httpx2.AsyncClient) -> None:
+    async with client.stream("GET", f"{SHOP}/history/stream", params={"tail": "0"}) as answer:
+        blocks = _blocks(answer)
+        assert "caughtUp" in (await anext(blocks))[-1]
+        await world.stop()
+        last = await anext(blocks)
+
+    assert last[0] == "event: status"
+    assert json.loads(last[1].removeprefix("data: "))["error"]["status"] == "UNAVAILABLE"
+
+
+# --- bad input ------------------------------------------------------------------------
+
+BODIES = [
+    (b'{"targetRevision": 1, "force": true}', "body"),
+    (b'{"targetRevision": 1, "targetRevision": 2}', "body"),
+    (b'{"targetRevision": "one"}', "body"),
+    (b'{"targetRevision": NaN}', "body"),
+    (b'{"targetRevision": 0}', "targetRevision"),
+    (b'{"targetRevision": 1, "releaseId": "default.prod.blog"}', "releaseId"),
+    (b'{"targetRevision": 1, "helmOptions": {"waitStrategy": 1}}', "waitStrategy"),
+    (b'{"targetRevision": 1, "helmOptions": {"waitStrategy": true}}', "waitStrategy"),
+    (b'{"targetRevision": 1, "helmOptions": {"waitStrategy": "SOON"}}', "waitStrategy"),
+    (b'{"targetRevision": 1, "helmOptions": {"timeout": "-1s"}}', "helmOptions.timeout"),
+    (b'{"targetRevision": 1, "expireAfter": "1"}', "body"),
+    (b"[1]", "body"),
+    (b"{", "body"),
+    (b"\xff", "body"),
+    (b"[" * 100_000, "body"),
+    (b'{"targetRevision": ' + b"9" * 5000 + b"}", "body"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), BODIES)
+async def test_a_bad_body_is_refused_by_its_field(
+    world: World, client: httpx2.AsyncClient, body: bytes, field: str
+) -> None:
+    answer = await client.post(f"{SHOP}/rollback", content=body, headers={"Content-Type": "application/json"})
+
+    assert reason(answer) == (400, "INVALID_ARGUMENT", "INVALID_FIELD")
+    assert violations(answer) == [field]
+    assert world.helm.started == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/releases/shop", "releaseId"),
+        (f"{SHOP}/revisions/one", "revision"),
+        (f"{SHOP}/revisions/-1", "revision"),
+        (f"{SHOP}/history?pageSize=ten", "pageSize"),
+        (f"{SHOP}/history?pageSize=1&pageSize=2", "pageSize"),
+        (f"{SHOP}/history?releaseId=default.prod.blog", "releaseId"),
+        (f"{SHOP}/history?successfulOnly=yes", "successfulOnly"),
+        (f"{SHOP}/history?limit=1", "limit"),
+        ("/releases?status=7", "status"),
+        ("/operations/mine", "operationId"),
+    ],
+)
+async def test_a_bad_address_is_refused_by_its_field(client: httpx2.AsyncClient, path: str, field: str) -> None:
+    answer = await client.get(path)
+
+    assert reason(answer) == (400, "INVALID_ARGUMENT", "INVALID_FIELD")
+    assert violations(answer) == [field]
+
+
+async def test_two_request_ids_are_one_too_many(client: httpx2.AsyncClient) -> None:
+    body = {"targetRevision": 1, "requestId": KEY}
+
+    answer = await client.post(f"{SHOP}/rollback", json=body, headers={"Idempotency-Key": KEY.replace("5", "6")})
+
+    assert violations(answer) == ["requestId"]
+
+
+async def test_what_is_no_json_has_another_media_type(client: httpx2.AsyncClient) -> None:
+    """A form that a web page sends without asking first must not roll anything back."""
+    answer = await client.post(f"{SHOP}/rollback", data={"targetRevision": "1"})
+
+    assert reason(answer) == (415, "INVALID_ARGUMENT", "INVALID_FIELD")
+
+
+async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -> None:
+    body = b'{"reason": "' + b"x" * (32 * 1024 * 1024) + b'"}'
+
+    answer = await client.post(f"{SHOP}/rollback", content=body, headers={"Content-Type": "application/json"})
+
+    assert reason(answer) == (413, "INVALID_ARGUMENT", "INVALID_FIELD")
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "error"),
+    [
+        ("GET", "/nowhere", (404, "NOT_FOUND", "")),
+        ("GET", "/releases/default.prod%2Fshop", (404, "NOT_FOUND", "")),
+        ("DELETE", f"{SHOP}/history", (405, "UNIMPLEMENTED", "")),
+    ],
+)
+async def test_what_is_no_route_is_an_error_in_the_same_form(
+    client: httpx2.AsyncClient, verb: str, path: str, error: tuple[int, str, str]
+) -> None:
+    assert reason(await client.request(verb, path)) == error
+
+
+async def test_who_has_to_come_again_is_told_when(world: World) -> None:
+    world.release()
+    world.cluster.unreachable = True
+    service = await world.start(Choices(observes=False))
+    async with client_of(service) as client:
+        answer = await client.get(SHOP)
+
+    assert reason(answer) == (503, "UNAVAILABLE", "CLUSTER_UNREACHABLE")
+    assert answer.headers["retry-after"] == "1"
