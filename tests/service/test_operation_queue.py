@@ -14,6 +14,7 @@ from support.fakes import Point
 from support.service import Service, rollback_request
 from support.world import Choices, World
 
+from helm_rollback.application import worker
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.error_reason_pb2 import ErrorReason
 from helm_rollback.v1.release_pb2 import Failure, Operation
@@ -78,6 +79,22 @@ async def test_only_so_many_helms_run_and_the_rest_wait_as_pending(world: World)
     assert {operation.state for operation in ended} == {Operation.SUCCEEDED}
     assert world.helm.most_at_once == 2
     assert sorted(str(one.release_id) for one in world.helm.started) == releases
+
+
+async def test_what_waits_longest_expires_though_more_waits_than_one_page_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_PAGE", 1)
+    service = await world.start(Choices(max_helm=1))
+    hold = world.helm.hold(Point.AFTER_CREATE)
+    await accepted(service)
+    await hold.reached.wait()
+    oldest = await accepted(service, release=world.release("blog").release_id, expire_after=Duration(seconds=5))
+    await accepted(service, release=world.release("wiki").release_id)
+    world.clock.move(timedelta(seconds=60))
+
+    await service.until_state(oldest.operation_id, Operation.FAILED)
+    hold.release()
 
 
 async def test_what_waits_too_long_for_its_turn_expires_and_nothing_is_run(world: World) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support.fakes import Chart, HelmRun, Point, RunEnd
 from support.recovery import SHOP, killed_at, outcome_after_restart, reason, with_two_revisions
-from support.service import rollback_request
+from support.service import eventually, rollback_request
 from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
@@ -160,10 +162,22 @@ async def test_it_waits_for_a_cluster_that_is_away_and_goes_on_then(world: World
 async def test_a_cluster_that_stays_away_too_long_leaves_the_outcome_unknown(world: World) -> None:
     with_two_revisions(world)
     killed = await killed_at(world, Point.AFTER_CREATE)
-    world.clock.move(timedelta(days=3))
+    list_release: Callable[..., Awaitable[Any]] = world.cluster.list_release
+    looks: list[bool] = []
 
+    async def counted(*arguments: Any) -> Any:
+        looks.append(True)
+        return await list_release(*arguments)
+
+    async def away_for_a_while() -> bool:
+        return len(looks) > 2
+
+    vars(world.cluster)["list_release"] = counted
     with world.cluster.away():
-        ended = await outcome_after_restart(world, killed)
+        service = await world.start()
+        await eventually(away_for_a_while, "the cluster was looked for in vain")
+        world.clock.move(timedelta(days=3))
+        ended = await service.settled(killed)
 
     assert (reason(ended), ended.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
 

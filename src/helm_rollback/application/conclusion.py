@@ -12,7 +12,7 @@ from helm_rollback.application.leftovers import Leftovers
 from helm_rollback.application.ports import Cluster, LedgerTransaction, Ports, RecordConflict
 from helm_rollback.application.situation import Situation
 from helm_rollback.domain.errors import ClusterPermissionDenied
-from helm_rollback.domain.operation import Applied, Failure, FailureReason
+from helm_rollback.domain.operation import Applied, Failure, FailureReason, OperationType
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 
@@ -29,10 +29,13 @@ class Conclusion:
     async def of_run(self, run: outcome.Run, situation: Situation) -> None:
         """End the operation as the records show that its Helm run ended."""
         own = situation.own
-        if own is None and run.created_record:
+        if own is not None and own.status.is_pending and not own.stored_by_helm:
+            own = None  # a dead attempt's, that was removed before this run
+        if own is None and run.created_record and _may_be_of_run(situation):
             own = await self.attribute(situation)
         if own is None:
-            await self.fail(outcome.failure_without_record(run))
+            lost = run.created_record
+            await self.fail(outcome.failure_with_lost_record(run) if lost else outcome.failure_without_record(run))
         elif own.successful:
             await self.succeed(own)
         else:
@@ -46,6 +49,9 @@ class Conclusion:
 
     async def fail(self, failure: Failure, *, result: Revision | None = None) -> None:
         """It ended otherwise. `result` is the revision that it wrote all the same."""
+        if self._journal.resumed and failure.applied is Applied.NOT_APPLIED:
+            message = f"{failure.message} (an earlier attempt was interrupted, and may have applied something)"
+            failure = replace(failure, applied=Applied.UNKNOWN, message=message)
         helm_wrote = result is not None or failure.applied is not Applied.NOT_APPLIED
         leftovers = await self._leftovers.listed() if helm_wrote else ()
         await self._journal.fail(failure, result=result, leftovers=leftovers)
@@ -102,3 +108,8 @@ class Conclusion:
         failure = outcome.failure_with_record(own, run, base_superseded=superseded)
         problem = await self.set_failed(own, situation) if own.status.is_pending else ""
         await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)
+
+
+def _may_be_of_run(situation: Situation) -> bool:
+    """Whether the revision after the base is a rollback, as far as it tells: an upgrade is somebody else's."""
+    return situation.after is not None and situation.after.operation_type in (OperationType.ROLLBACK, None)

@@ -8,8 +8,9 @@ only the look differs. Nothing here decides from Helm's exit code.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from helm_rollback.application import observation, outcome, preflight
 from helm_rollback.application.conclusion import Conclusion
@@ -22,9 +23,11 @@ from helm_rollback.application.put_back import LostRecord, NotPutBack, put_back
 from helm_rollback.application.refresh import cluster_of
 from helm_rollback.application.situation import Situation, look, seen_deployed
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
-from helm_rollback.domain.operation import Applied, Failure, FailureReason, OperationState
+from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation, OperationState
 from helm_rollback.domain.recovery import Step, next_step
 from helm_rollback.domain.revision import Revision
+
+_log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 
@@ -38,6 +41,8 @@ class Execution:
         self._journal = Journal(ports.ledger, lease, claim.operation, ports.reached)
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
         self._last_held = claim.last_held
+        self._away_since: datetime | None = None
+        """Since when the cluster has not answered."""
         self._claimed_attempt = claim.operation.attempt
         self._conclusion = Conclusion(ports, self._cluster, lease, self._journal)
 
@@ -56,10 +61,21 @@ class Execution:
             await self._asked(self._take(next_step(situation.evidence), situation, answers))
 
     async def fail_internally(self, error_id: str) -> None:
-        """End the operation after an error of this service's own."""
-        await self._conclusion.fail_for(
-            FailureReason.INTERNAL, f"an internal error of the service; its log has it as {error_id}"
-        )
+        """End the operation after an error of this service's own; a record of ours is taken out of pending."""
+        problem = await self._tidied() if self._journal.operation.attempt else ""
+        message = f"an internal error of the service; its log has it as {error_id}{problem}"
+        await self._conclusion.fail_for(FailureReason.INTERNAL, message)
+
+    async def _tidied(self) -> str:
+        """Set a pending record of ours failed, as far as that works; why not, where it may stay pending."""
+        try:
+            situation = await self._look()
+            return await self._conclusion.set_failed(situation.own, situation) if situation.own is not None else ""
+        except GaveUp:
+            raise
+        except Exception:
+            _log.exception("operation %s: its record may stay pending", self._journal.operation.operation_id)
+            return " (its record may stay pending)"
 
     # --- look -------------------------------------------------------------------------
 
@@ -79,7 +95,9 @@ class Execution:
     async def _asked(self, question: Coroutine[object, object, T]) -> T | None:
         """The answer; None where cluster or ledger are to be waited for and asked again, or the operation ended."""
         try:
-            return await question
+            answer = await question
+            self._away_since = None
+            return answer
         except StoreUnavailable as problem:
             await self._journal.pause(problem)
         except ClusterUnreachable as problem:
@@ -99,16 +117,17 @@ class Execution:
             raise GaveUp
         await self._journal.read_again()
         operation, now = self._journal.operation, await self._journal.now()
+        self._away_since = self._away_since or now
         if operation.state is OperationState.PENDING and now >= operation.expire_time:
             await self._conclusion.fail_for(FailureReason.EXPIRED, f"it expired while {problem}; nothing was run")
-        elif operation.state is OperationState.RUNNING and self._is_too_old(now):
+        elif operation.state is OperationState.RUNNING and now - self._away_since > _patience(operation):
             await self._conclusion.fail_for(FailureReason.OUTCOME_UNKNOWN, f"Helm's records can not be read: {problem}")
 
     def _is_too_old(self, now: datetime) -> bool:
         """Whether an interrupted operation lay longer than it may wait to begin."""
         operation = self._journal.operation
         since = self._last_held or operation.start_time or operation.create_time
-        return now - since > operation.expire_time - operation.create_time
+        return now - since > _patience(operation)
 
     # --- act --------------------------------------------------------------------------
 
@@ -226,3 +245,8 @@ class Execution:
         if not self._lease.holds():
             raise GaveUp  # what Helm wrote last may have been refused for that, and is to be tried again
         await self._conclusion.of_run(run, await self._look())
+
+
+def _patience(operation: Operation) -> timedelta:
+    """How long an operation may wait to begin, or, interrupted, to go on: its `expire_after`."""
+    return operation.expire_time - operation.create_time

@@ -48,6 +48,8 @@ class Journal:
         self.reached = reached
         self.operation = operation
         """As it was last written."""
+        self.resumed = operation.attempt > 0
+        """Whether Helm was started for the operation before this claim."""
         self.interrupted = operation.attempt > 0
         """Whether Helm was started for the operation, and its end was not seen."""
 
@@ -58,6 +60,8 @@ class Journal:
 
         def change(tx: LedgerTransaction, known: Operation) -> Operation:
             now = tx.now()
+            if known.attempt > self.operation.attempt:
+                return known  # it was counted, and the answer was lost: only who holds the token can have done it
             if known.state is OperationState.PENDING and now >= known.expire_time:
                 return _expired(known, now)
             return replace(
@@ -166,7 +170,8 @@ class Journal:
             known = tx.operation(self.operation.operation_id)
             if known is None:
                 raise GaveUp
-            after = known if known.state.is_terminal else _stored(tx, change(tx, known))
+            changed = known if known.state.is_terminal else change(tx, known)
+            after = known if changed == known else _stored(tx, changed)
             self._reached_if_ended(after, CrashPoint.END_BEFORE_COMMIT)
             return after
 

@@ -155,10 +155,10 @@ class Leftovers:
     # --- remove -----------------------------------------------------------------------
 
     async def _remove(self, doomed: list[LiveObject], own: Revision) -> None:
-        if not await self._is_current(own):
-            self._warn("leftovers are not deleted: somebody has gone on, and may want them")
-            return
         for live in doomed:
+            if not await self._is_current(own):
+                self._warn("leftovers are not deleted: somebody has gone on, and may want them")
+                return
             if not self._lease.holds():
                 raise GaveUp
             try:

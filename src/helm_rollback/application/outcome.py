@@ -80,6 +80,14 @@ def failure_without_record(run: Run) -> Failure:
     return Failure(reason=reason, message=run.message, applied=applied, helm_output=run.output)
 
 
+def failure_with_lost_record(run: Run) -> Failure:
+    """Helm wrote a record, which is not there any more, or whose number is somebody else's by now."""
+    message = f"the record that Helm wrote is not there any more, or its number is another's; helm said: {run.message}"
+    return Failure(
+        reason=FailureReason.OUTCOME_UNKNOWN, message=message, applied=Applied.UNKNOWN, helm_output=run.output
+    )
+
+
 def failure_with_record(own: Revision, run: Run, *, base_superseded: bool) -> Failure:
     """Helm failed, or was ended, after it wrote its record."""
     reason = FailureReason.WAIT_TIMED_OUT if run.exit.timed_out else run.exit.reason
@@ -94,7 +102,7 @@ def failure_with_record(own: Revision, run: Run, *, base_superseded: bool) -> Fa
 def _applied(own: Revision, run: Run, reason: FailureReason, *, base_superseded: bool) -> Applied:
     if own.apply_completed:
         return Applied.APPLIED
-    if own.status is Status.FAILED:
+    if own.status is Status.FAILED and not _was_set_failed(own):
         return Applied.PARTLY if run.wrote_objects else Applied.NOT_APPLIED
     if reason is FailureReason.HOOK_FAILED:
         # No hook that runs only after the apply had begun. None: one that runs before and after had.
@@ -104,10 +112,14 @@ def _applied(own: Revision, run: Run, reason: FailureReason, *, base_superseded:
     return Applied.UNKNOWN if run.wrote_objects else Applied.NOT_APPLIED
 
 
+def _was_set_failed(own: Revision) -> bool:
+    """Whether a worker of ours did it: a Helm that fails by itself writes its error over the stamp."""
+    return bool(own.operation_id) and stamped_operation(own.description) == own.operation_id
+
+
 def failure_reconstructed(own: Revision, helm: Helm) -> Failure:
     """The run was interrupted, and Helm's record says that it had failed."""
-    if own.operation_id and stamped_operation(own.description) == own.operation_id:
-        # A Helm that fails by itself writes its error over the stamp: it was set failed by an earlier worker.
+    if _was_set_failed(own):
         return Failure(
             reason=FailureReason.INTERRUPTED,
             message="Helm was interrupted; its record was set failed, and it was not started again",

@@ -47,6 +47,9 @@ class LedgerView(Protocol):
     def revision(self, release_id: ReleaseId, revision: int, *, incarnation: int) -> Revision | None:
         """The revision that bears the number now; replaced ones are not found."""
 
+    def was_replaced(self, release_id: ReleaseId, revision: int, *, incarnation: int, since: datetime) -> bool:
+        """Whether Helm used the number again at that time or later, so that another revision bears it now."""
+
     def newest_revision(self, release_id: ReleaseId, *, incarnation: int, stored: bool) -> Revision | None:
         """The highest not replaced one; with `stored`, of those that Helm still stores."""
 

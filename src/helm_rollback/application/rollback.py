@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from helm_rollback.application.crash_points import CrashPoint
@@ -38,6 +39,9 @@ from helm_rollback.domain.revision import Mark, Revision
 from helm_rollback.domain.selection import Selection
 from helm_rollback.domain.status import Status
 from helm_rollback.domain.violations import Violations
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 REASON_MAX = 200
 DEFAULT_EXPIRE_AFTER = timedelta(hours=1)
@@ -77,9 +81,25 @@ class RollbackCommand:
         found.check()
 
     def digest(self, principal: Principal) -> str:
-        """What one request_id stands for: method, actor, and every field but the id itself."""
-        content = asdict(self) | {"request_id": "", "actor": principal.name}
+        """What one request_id stands for: method, actor, and every field but the id itself.
+
+        Of most fields only what differs from the default, so that a further one leaves old digests alone.
+        """
+        plain = RollbackCommand(release_id=self.release_id, target_revision=self.target_revision)
+        content = _differing(self, plain) | {
+            "release_id": self.release_id,
+            "target_revision": self.target_revision,
+            "helm_options": _differing(self.helm_options, plain.helm_options),
+            "request_id": "",
+            "actor": principal.name,
+        }
         return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _differing(value: DataclassInstance, plain: DataclassInstance) -> dict[str, object]:
+    """The fields in which they differ."""
+    names = [one.name for one in fields(value)]
+    return {name: getattr(value, name) for name in names if getattr(value, name) != getattr(plain, name)}
 
 
 def checked_reason(reason: str) -> str:

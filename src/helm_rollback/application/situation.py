@@ -121,6 +121,11 @@ def _base_unchanged(view: LedgerView, operation: Operation, base: Revision | Non
     """Whether current is the base still. Our own interrupted run may have superseded it already."""
     if base is None or not _is_head(view, operation, base):
         return False
+    used_again = view.was_replaced(
+        operation.release_id, base.revision, incarnation=operation.incarnation, since=operation.create_time
+    )
+    if used_again:
+        return False
     superseded_by_us = interrupted and base.stored_by_helm and base.status is Status.SUPERSEDED
     return superseded_by_us or base.status is operation.base_status
 

@@ -163,7 +163,11 @@ async def _ended_before(ports: Ports, awaited: Operation | None, position: int) 
         release = view.release(awaited.release_id)
         if operation is None or release is None or not operation.state.is_terminal:
             return False
-        later = view.events(awaited.release_id, after=position, limit=_PAGE)
-        return not any(_ends(event, awaited) for event in later)
+        after = position
+        while later := view.events(awaited.release_id, after=after, limit=_PAGE):
+            if any(_ends(event, awaited) for event in later):
+                return False
+            after = later[-1].sequence
+        return True
 
     return await ports.ledger.read(terminal_and_told)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -15,15 +15,15 @@ from helm_rollback.application.drain import first_of
 from helm_rollback.application.execution import Execution
 from helm_rollback.application.journal import GaveUp, expire
 from helm_rollback.application.lease import GRACE, Lease
-from helm_rollback.application.ports import Claim, Ports
-from helm_rollback.domain.errors import StoreUnavailable
-from helm_rollback.domain.operation import OperationState
+from helm_rollback.application.ports import Claim, LedgerView, Ports
+from helm_rollback.domain.errors import ClusterNotConfigured, StoreUnavailable
+from helm_rollback.domain.operation import Operation, OperationState
 
 _TICK = 0.5
 """Seconds after which the ledger is looked at though nobody woke the worker: another's lease may have run out."""
 _EXPIRING_TICK = 1.0
 """Seconds between two looks for what waited too long."""
-_EXPIRED_AT_ONCE = 500
+_PAGE = 500
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +83,8 @@ class Worker:
         keeping = asyncio.create_task(lease.keep(self._ports.ledger))
         try:
             await self._execute(Execution(self._ports, claim, lease), claim, lease)
+        except ClusterNotConfigured as problem:
+            _log.error("operation %s is left alone: %s", claim.operation.operation_id, problem)
         finally:
             keeping.cancel()
             self._slots.release()
@@ -123,10 +125,19 @@ class Worker:
 
     async def _expire(self) -> None:
         """End what waited too long for its turn."""
+        page: list[Operation] = []
         with suppress(StoreUnavailable):
-            waiting, now = await self._ports.ledger.read(
-                lambda view: (view.operations(state=OperationState.PENDING, limit=_EXPIRED_AT_ONCE), view.now())
-            )
-            for operation in waiting:
-                if now >= operation.expire_time:
-                    await self._ports.ledger.write(partial(expire, operation_id=operation.operation_id))
+            while True:
+                page, now = await self._ports.ledger.read(
+                    partial(_waiting, before=page[-1].operation_id if page else "")
+                )
+                for operation in page:
+                    if now >= operation.expire_time:
+                        await self._ports.ledger.write(partial(expire, operation_id=operation.operation_id))
+                if len(page) < _PAGE:
+                    return
+
+
+def _waiting(view: LedgerView, *, before: str) -> tuple[list[Operation], datetime]:
+    """Operations that wait, newest first, those older than `before`; and the time."""
+    return view.operations(state=OperationState.PENDING, before=before, limit=_PAGE), view.now()

@@ -11,7 +11,6 @@ import json
 PREFIX = "helm-rollback fence: "
 LEASE_LOST = PREFIX + "the lease of this operation is over, nothing more is written for it"
 UNREACHABLE = PREFIX + "the API server does not answer"
-TOO_LARGE = PREFIX + "the request is too large"
 RECORD_UNREADABLE = PREFIX + "this release record can not be read, so it is not passed"
 RECORDS_AT_ONCE = PREFIX + "this release record is not written alone: Secrets are not deleted by collection here"
 

@@ -73,8 +73,13 @@ class Hints:
                 await asyncio.sleep(GATHERING)
                 self._something.clear()
                 untold, self._untold = self._untold, set()
-                for payload in self._payloads(untold):
-                    await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+                try:
+                    for payload in self._payloads(untold):
+                        await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+                except Exception:
+                    self._untold |= untold  # for the next connection: who listens may have lost nothing
+                    self._something.set()
+                    raise
 
     def _payloads(self, subjects: set[str]) -> Iterator[str]:
         """The sender, then what changed, a line each, in as few messages as it takes."""

@@ -33,6 +33,12 @@ _incarnation: Final = select(revision).where(
 _standing: Final = _incarnation.where(revision.c.replaced_time.is_(None))
 _newest: Final = _standing.order_by(revision.c.number.desc()).limit(1)
 _revision: Final = _standing.where(revision.c.number == bindparam("number"))
+_replaced_since: Final = select(revision.c.number).where(
+    revision.c.release_id == bindparam("id"),
+    revision.c.incarnation == bindparam("incarnation"),
+    revision.c.number == bindparam("number"),
+    revision.c.replaced_time >= bindparam("since"),
+)
 _newest_stored: Final = _newest.where(revision.c.stored_by_helm.is_(True))
 _newest_successful: Final = _newest.where(revision.c.deployed_time.is_not(None))
 _versions: Final = select(
@@ -118,6 +124,10 @@ class View:
 
     def revision(self, release_id: ReleaseId, revision: int, *, incarnation: int) -> Revision | None:
         return self._one_revision(_revision, release_id, incarnation=incarnation, number=revision)
+
+    def was_replaced(self, release_id: ReleaseId, revision: int, *, incarnation: int, since: datetime) -> bool:
+        where = {"id": str(release_id), "incarnation": incarnation, "number": revision, "since": since}
+        return self._connection.execute(_replaced_since, where).first() is not None
 
     def newest_revision(self, release_id: ReleaseId, *, incarnation: int, stored: bool) -> Revision | None:
         return self._one_revision(_newest_stored if stored else _newest, release_id, incarnation=incarnation)
