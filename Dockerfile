@@ -51,7 +51,7 @@ ENV PATH=/opt/helm-rollback/bin:$PATH \
     HELM_ROLLBACK_DATABASE=sqlite:////data/ledger.db \
     HELM_ROLLBACK_HELM=/usr/local/bin/helm
 VOLUME ["/data"]
-EXPOSE 50051
+EXPOSE 50051 8080
 USER 65532:65532
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
   CMD ["python", "/opt/helm-rollback/health.py"]

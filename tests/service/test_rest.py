@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -75,6 +76,23 @@ def test_every_method_but_the_wait_has_a_route() -> None:
     methods = {m.name for file in files for s in file.DESCRIPTOR.services_by_name.values() for m in s.methods}
 
     assert {route.method for route in ROUTES} == methods - {"WaitOperation"}
+
+
+async def test_the_openapi_document_has_every_route_and_resolves(service: Service) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        answer = await client.get(service.http.replace("/api/v1/helm", "/openapi.json"))
+
+    document = answer.json()
+    described = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs}
+    assert described == {(route.verb, route.path) for route in ROUTES}
+    operations = [one for verbs in document["paths"].values() for one in verbs.values()]
+    assert len({one["operationId"] for one in operations}) == len(operations)
+    references = set(re.findall(r'"#/components/schemas/([A-Za-z]+)"', answer.text))
+    assert references == set(document["components"]["schemas"])
+    rollback = document["components"]["schemas"]["RollbackRequest"]["properties"]
+    assert rollback["targetRevision"] == {"type": "integer", "format": "int32"}
+    assert rollback["waitTimeout"]["type"] == "string"
+    assert rollback["helmOptions"] == {"$ref": "#/components/schemas/HelmOptions"}
 
 
 # --- rolling back ---------------------------------------------------------------------

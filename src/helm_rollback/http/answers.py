@@ -15,7 +15,7 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from starlette.responses import JSONResponse
 
-from helm_rollback.http.routes import PREFIX
+from helm_rollback.http.routes import ACCEPTING, PREFIX
 
 HTTP_CODES: Final[Mapping[grpc.StatusCode, int]] = {
     grpc.StatusCode.CANCELLED: 499,
@@ -37,8 +37,6 @@ HTTP_CODES: Final[Mapping[grpc.StatusCode, int]] = {
 }
 """As google/rpc/code.proto maps them."""
 
-_ACCEPTING: Final = frozenset({"Rollback", "RollbackLastSuccessful"})
-"""The methods that accept an operation."""
 _BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -49,7 +47,7 @@ def as_json(message: Message) -> dict[str, Any]:
 
 def answer(method: str, response: Any) -> JSONResponse:
     """What a method answered: 202 where it accepted an operation that is not over yet."""
-    if method not in _ACCEPTING:
+    if method not in ACCEPTING:
         return JSONResponse(as_json(response))
     operation = response.operation
     return JSONResponse(

@@ -20,6 +20,7 @@ from starlette.routing import Route as StarletteRoute
 from helm_rollback.domain.errors import InvalidField
 from helm_rollback.http import answers
 from helm_rollback.http.call import HttpCall, Refusal
+from helm_rollback.http.openapi import document
 from helm_rollback.http.request_message import (
     BODY_MAX,
     NotJson,
@@ -49,7 +50,12 @@ _DESCRIPTORS: Final = {
 def make_app(methods: Methods) -> Starlette:
     """The application over these methods."""
     routes = [StarletteRoute(route.path, _endpoint(route, methods), methods=[route.verb]) for route in ROUTES]
+    routes.append(StarletteRoute("/openapi.json", _describe, methods=["GET"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _fault})
+
+
+async def _describe(_request: Request) -> Response:
+    return JSONResponse(document(_DESCRIPTORS))
 
 
 def _endpoint(route: Route, methods: Methods) -> Callable[[Request], Awaitable[Response]]:

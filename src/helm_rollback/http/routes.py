@@ -31,3 +31,6 @@ ROUTES: Final = (
     Route("GET", f"{PREFIX}/operations/{{operationId}}", "GetOperation"),
     Route("POST", f"{PREFIX}/operations/{{operationId}}/cancel", "CancelOperation"),
 )
+
+ACCEPTING: Final = frozenset({"Rollback", "RollbackLastSuccessful"})
+"""The methods that accept an operation."""
