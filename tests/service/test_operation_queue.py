@@ -10,9 +10,9 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.calls import refused
-from support.fakes import Point
+from support.fakes import Chart, FakeCluster, FakeFence, FakeHelm, ForeignHelm, Point
 from support.service import Service, rollback_request
-from support.world import Choices, World
+from support.world import Adapters, Choices, World
 
 from helm_rollback.application import worker
 from helm_rollback.v1 import rollback_service_pb2 as pb
@@ -113,6 +113,28 @@ async def test_what_waits_too_long_for_its_turn_expires_and_nothing_is_run(world
     assert (ended.attempt, ended.HasField("start_time")) == (0, False)
     assert (await service.settled(first.operation_id)).state == Operation.SUCCEEDED
     assert len(world.helm.started) == 1
+
+
+async def test_a_cluster_that_is_away_holds_up_no_other(world: World) -> None:
+    """Its operation waits for it, and leaves the only Helm's place to others meanwhile."""
+    other = FakeCluster("other")
+    other.clock = world.clock
+    fence = FakeFence({"default": world.cluster, "other": other})
+    world.adapters = Adapters(clusters={"default": world.cluster, "other": other}, helm=FakeHelm(fence), fence=fence)
+    by_hand = ForeignHelm(other)
+    by_hand.install(Chart(version="1.0.0"))
+    by_hand.upgrade(Chart(version="2.0.0"))
+    service = await world.start(Choices(max_helm=1, works=False))
+    waits = await accepted(service)
+    goes_on = await accepted(service, release="other.prod.shop")
+
+    with world.cluster.away():
+        working = asyncio.create_task(service.worker.run())
+        await service.until_state(goes_on.operation_id, Operation.SUCCEEDED)
+        request = pb.GetOperationRequest(operation_id=waits.operation_id)
+        assert (await service.rollbacks.GetOperation(request)).operation.state == Operation.PENDING
+    assert (await service.settled(waits.operation_id)).state == Operation.SUCCEEDED
+    working.cancel()
 
 
 # --- listing --------------------------------------------------------------------------

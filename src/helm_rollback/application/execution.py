@@ -16,6 +16,7 @@ from helm_rollback.application import observation, outcome, preflight
 from helm_rollback.application.conclusion import Conclusion
 from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.helm_run import run_helm
+from helm_rollback.application.helm_slot import HelmSlot
 from helm_rollback.application.journal import PAUSE, GaveUp, Journal
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import Claim, Ports, RecordConflict, T
@@ -35,8 +36,9 @@ MAX_ATTEMPTS = 3
 class Execution:
     """One operation in one worker's hands."""
 
-    def __init__(self, ports: Ports, claim: Claim, lease: Lease) -> None:
+    def __init__(self, ports: Ports, claim: Claim, lease: Lease, slot: HelmSlot) -> None:
         self._ports = ports
+        self._slot = slot
         self._lease = lease
         self._journal = Journal(ports.ledger, lease, claim.operation, ports.reached)
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
@@ -112,7 +114,8 @@ class Execution:
         return None
 
     async def _wait_for_cluster(self, problem: ClusterUnreachable) -> None:
-        """Wait a little. What has waited too long by then ends."""
+        """Wait a little, in nobody's way. What has waited too long by then ends."""
+        self._slot.leave()
         if await self._ports.drain.interrupts(PAUSE) or not self._lease.holds():
             raise GaveUp
         await self._journal.read_again()
@@ -172,6 +175,8 @@ class Execution:
         if checked.lost:
             await self._asked(self._put_back(checked.lost, purged=not situation.refs))
             return  # to look again: the fence compares with what was stored then
+        if await self._slot.take():
+            return  # to look again
         if self._ports.drain.started:
             raise GaveUp
         if not await self._journal.begin():

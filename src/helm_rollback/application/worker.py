@@ -13,6 +13,7 @@ from uuid import uuid4
 from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.drain import first_of
 from helm_rollback.application.execution import Execution
+from helm_rollback.application.helm_slot import HelmSlot
 from helm_rollback.application.journal import GaveUp, expire
 from helm_rollback.application.lease import GRACE, Lease
 from helm_rollback.application.ports import Claim, LedgerView, Ports
@@ -24,6 +25,8 @@ _TICK = 0.5
 _EXPIRING_TICK = 1.0
 """Seconds between two looks for what waited too long."""
 _PAGE = 500
+_CARRIED_AT_MOST = 200
+"""Operations at once, those included that wait for their cluster and hold no Helm's place."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ class Worker:
         try:
             with self._ports.ledger.watch_operations() as wakeup:
                 while not self._ports.drain.started:
-                    if not await self._claim_one():
+                    if len(self._carrying) >= _CARRIED_AT_MOST or not await self._claim_one():
                         await first_of(wakeup.wait(_TICK), self._ports.drain.wait())
             await asyncio.gather(expiring, *self._carrying.values())
         finally:
@@ -80,14 +83,15 @@ class Worker:
 
     async def _carry_out(self, claim: Claim, since: float) -> None:
         lease = Lease(claim.operation.operation_id, claim.token, term=self._term, since=since, clock=self._monotonic)
+        slot = HelmSlot(self._slots)
         keeping = asyncio.create_task(lease.keep(self._ports.ledger))
         try:
-            await self._execute(Execution(self._ports, claim, lease), claim, lease)
+            await self._execute(Execution(self._ports, claim, lease, slot), claim, lease)
         except ClusterNotConfigured as problem:
             _log.error("operation %s is left alone: %s", claim.operation.operation_id, problem)
         finally:
             keeping.cancel()
-            self._slots.release()
+            slot.leave()
 
     async def _execute(self, execution: Execution, claim: Claim, lease: Lease) -> None:
         try:
