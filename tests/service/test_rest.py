@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from support.fakes import Point, RunEnd
 from support.fakes.helm import HelmRun
-from support.service import Service
+from support.service import Service, eventually
 from support.world import Choices, World
 
 from helm_rollback.http.routes import ROUTES
@@ -242,6 +242,22 @@ async def test_a_drain_ends_a_stream_with_its_status(world: World, client: httpx
 
     assert last[0] == "event: status"
     assert json.loads(last[1].removeprefix("data: "))["error"]["status"] == "UNAVAILABLE"
+
+
+async def test_a_stream_whose_client_went_makes_room_for_another(world: World) -> None:
+    world.release()
+    service = await world.start(Choices(max_streams=1))
+    path = f"{SHOP}/history/stream"
+    async with client_of(service) as client:
+        async with client.stream("GET", path) as first:
+            assert first.status_code == 200
+            assert reason(await client.get(path)) == (429, "RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS")
+
+        async def is_free() -> bool:
+            async with client.stream("GET", path) as again:
+                return again.status_code == 200
+
+        await eventually(is_free, "there is room for another stream")
 
 
 # --- bad input ------------------------------------------------------------------------

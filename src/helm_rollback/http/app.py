@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 import grpc
@@ -128,19 +127,20 @@ _NOT_KEPT: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def _events(
-    first: Message, coming: asyncio.Future[Message | None], rest: AsyncIterator[Message]
+    first: Message, coming: asyncio.Future[Message | None], rest: AsyncGenerator[Message]
 ) -> AsyncIterator[str]:
-    yield _event(first)
+    """The text of a stream; when the client goes, the method's stream is ended, too."""
     try:
-        async with aclosing(cast("Any", rest)):
-            response = await coming
-            while response is not None:
-                yield _event(response)
-                response = await anext(rest, None)
+        yield _event(first)
+        while (response := await coming) is not None:
+            yield _event(response)
+            coming = asyncio.ensure_future(cast("Any", anext(rest, None)))
     except Refusal as refused:
         yield answers.event_text("status", answers.error_content(refused.status))
     finally:
         coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await rest.aclose()
 
 
 def _event(response: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 import grpc
@@ -59,7 +59,7 @@ class HttpCall:
                 raise Refusal(Status.FromString(value))
         raise AssertionError("every refusal of ours carries its status")
 
-    async def responses(self, answering: Coroutine[Any, Any, object]) -> AsyncIterator[Message]:
+    async def responses(self, answering: Coroutine[Any, Any, object]) -> AsyncGenerator[Message]:
         """What a stream writes, as it writes it. Raises Refusal."""
         task = asyncio.ensure_future(answering)
         try:
