@@ -47,9 +47,12 @@ class Conclusion:
         leftovers = await self._leftovers.removed(own) if remove else await self._leftovers.listed()
         await self._journal.succeed(own, leftovers=leftovers)
 
-    async def fail(self, failure: Failure, *, result: Revision | None = None) -> None:
-        """It ended otherwise. `result` is the revision that it wrote all the same."""
-        if self._journal.resumed and failure.applied is Applied.NOT_APPLIED:
+    async def fail(self, failure: Failure, *, result: Revision | None = None, by_records: bool = False) -> None:
+        """It ended otherwise. `result` is the revision that it wrote all the same.
+
+        `by_records`: the records show that no attempt wrote anything; else only the last run is known.
+        """
+        if self._journal.resumed and failure.applied is Applied.NOT_APPLIED and not by_records:
             message = f"{failure.message} (an earlier attempt was interrupted, and may have applied something)"
             failure = replace(failure, applied=Applied.UNKNOWN, message=message)
         helm_wrote = result is not None or failure.applied is not Applied.NOT_APPLIED
@@ -60,7 +63,8 @@ class Conclusion:
         """It ended without a record that tells more."""
         nothing_written = not self._journal.operation.attempt or reason is FailureReason.EXTERNAL_CHANGE
         applied = Applied.NOT_APPLIED if nothing_written else Applied.UNKNOWN
-        await self.fail(Failure(reason=reason, message=message, applied=applied))
+        by_records = reason is FailureReason.EXTERNAL_CHANGE
+        await self.fail(Failure(reason=reason, message=message, applied=applied), by_records=by_records)
 
     async def interrupt(self, why: str, *, result: Revision | None = None) -> None:
         """Helm was interrupted, and is not to be started again."""
