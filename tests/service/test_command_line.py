@@ -225,12 +225,16 @@ async def test_following_prints_each_event_as_it_happens(world: World, service: 
 
 
 async def interrupted(process: asyncio.subprocess.Process) -> bytes:
-    """Press Ctrl-C, and once more while nothing comes of it: Python drops one that meets a destructor."""
-    ended = asyncio.ensure_future(process.communicate())
-    while not ended.done():
+    """Press Ctrl-C, and once more while nothing comes of it: Python drops one that meets a destructor.
+
+    Not once it has begun to answer: one that comes while Python ends would end it by the signal.
+    """
+    assert process.stderr is not None
+    answer = asyncio.ensure_future(process.stderr.readline())
+    while not answer.done():
         process.send_signal(signal.SIGINT)
-        await asyncio.wait({ended}, timeout=3)
-    return ended.result()[1]
+        await asyncio.wait({answer}, timeout=5)
+    return answer.result() + (await process.communicate())[1]
 
 
 async def test_whoever_interrupts_it_is_told_the_way_on(world: World, service: Service) -> None:

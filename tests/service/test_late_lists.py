@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from support.ledgers import make_ledger, opened, sqlite_url
 from support.samples import SHOP
 from support.streams import tell
 
-from helm_rollback.application import refresh
-from helm_rollback.application.ports import LedgerView
+from helm_rollback.application import observation, refresh
+from helm_rollback.application.ports import LedgerView, WatchKind
 from helm_rollback.application.refresh import apply_listed, catch_up
 from helm_rollback.domain.record import RecordRef, StoredRecord
 from helm_rollback.domain.status import Status
@@ -183,6 +184,42 @@ async def test_of_two_who_adopt_at_once_one_tells_the_story(
     await catch_up(ledger, cluster, SHOP, listing)
 
     assert await told(ledger) == ["revision 1 → SUPERSEDED", "revision 2 → DEPLOYED"]
+
+
+async def watched(cluster: SlowCluster, since: int) -> list[StoredRecord]:
+    """The versions that a watch told since then, removals left out."""
+    versions: list[StoredRecord] = []
+    watch = cluster.watch(since)
+    while not versions or versions[-1].ref.resource_version < cluster.resource_version:
+        event = await anext(watch)
+        if event.kind is WatchKind.DELETED and event.resource_version == cluster.resource_version:
+            break
+        if event.kind is not WatchKind.DELETED and event.stored is not None:
+            versions.append(event.stored)
+    return versions
+
+
+@pytest.mark.parametrize("reinstalled", [False, True])
+async def test_what_the_watch_tells_late_of_a_secret_that_has_gone_changes_nothing(
+    ledger: SqlLedger, cluster: SlowCluster, by_hand: ForeignHelm, reinstalled: bool
+) -> None:
+    """The list came first: it told the purge, and, where there is one, the next life."""
+    by_hand.upgrade(Chart(version="2.0.0"))
+    await bring_up(ledger, cluster)
+    since = cluster.resource_version
+    by_hand.uninstall()
+    late = await watched(cluster, since)
+    if reinstalled:
+        by_hand.install(Chart(version="5.0.0"))
+    await bring_up(ledger, cluster)
+    before, after = await told(ledger), await current(ledger)
+
+    for stored in late:
+        await ledger.write(partial(observation.apply_watched, release_id=SHOP, stored=stored))
+
+    assert [stored.ref.status for stored in late] == [Status.UNINSTALLING]
+    assert await told(ledger) == before
+    assert await current(ledger) == after == ((2, 1, Status.DEPLOYED) if reinstalled else (1, 2, Status.UNINSTALLED))
 
 
 async def test_a_ledger_that_is_further_than_the_list_waits_for_nothing(

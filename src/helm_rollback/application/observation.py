@@ -86,6 +86,8 @@ def _apply(
     release = tx.lock_release(release_id)
     assert release is not None, "a version is applied to a release that was added"
     known = tx.revision(release_id, stored.ref.revision, incarnation=release.incarnation)
+    if watched and _has_gone(tx, release_id, known, stored):
+        return
     if known is not None and known.uid == stored.ref.uid:
         if stored.ref.resource_version > known.resource_version:
             _advance(tx, known, stored, watched=watched, others=others, cause=cause)
@@ -98,6 +100,13 @@ def _apply(
     elif _begins_anew(tx, release, stored):
         release = _reborn(tx, release)
     _enter(tx, release, stored, others=others, cause=cause)
+
+
+def _has_gone(tx: LedgerTransaction, release_id: ReleaseId, known: Revision | None, stored: StoredRecord) -> bool:
+    """Whether a list has already told that this Secret is gone: what the watch tells of it came before that."""
+    if known is not None and known.uid == stored.ref.uid:
+        return not known.stored_by_helm
+    return tx.stood_before(release_id, stored.ref.revision, uid=stored.ref.uid)
 
 
 def _is_put_back(known: Revision, stored: StoredRecord) -> bool:

@@ -50,6 +50,9 @@ class LedgerView(Protocol):
     def was_replaced(self, release_id: ReleaseId, revision: int, *, incarnation: int, since: datetime) -> bool:
         """Whether Helm used the number again at that time or later, so that another revision bears it now."""
 
+    def stood_before(self, release_id: ReleaseId, revision: int, *, uid: str) -> bool:
+        """Whether the Secret with this uid held the number in an earlier life, or before it was used again."""
+
     def newest_revision(self, release_id: ReleaseId, *, incarnation: int, stored: bool) -> Revision | None:
         """The highest not replaced one; with `stored`, of those that Helm still stores."""
 

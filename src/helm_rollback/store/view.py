@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, literal_column, select, text, tuple_
+from sqlalchemy import Connection, Select, bindparam, literal_column, or_, select, text, tuple_
 
 from helm_rollback.application.ports import HelmProcess, RecordVersion, RevisionPosition
 from helm_rollback.domain.history import HistoryEvent
@@ -33,6 +33,17 @@ _incarnation: Final = select(revision).where(
 _standing: Final = _incarnation.where(revision.c.replaced_time.is_(None))
 _newest: Final = _standing.order_by(revision.c.number.desc()).limit(1)
 _revision: Final = _standing.where(revision.c.number == bindparam("number"))
+_stood_before: Final[Select[Any]] = (
+    select(literal_column("1"))
+    .select_from(revision, release)
+    .where(
+        revision.c.release_id == bindparam("id"),
+        release.c.release_id == revision.c.release_id,
+        revision.c.number == bindparam("number"),
+        revision.c.uid == bindparam("uid"),
+        or_(revision.c.replaced_time.is_not(None), revision.c.incarnation < release.c.incarnation),
+    )
+)
 _replaced_since: Final = select(revision.c.number).where(
     revision.c.release_id == bindparam("id"),
     revision.c.incarnation == bindparam("incarnation"),
@@ -128,6 +139,10 @@ class View:
     def was_replaced(self, release_id: ReleaseId, revision: int, *, incarnation: int, since: datetime) -> bool:
         where = {"id": str(release_id), "incarnation": incarnation, "number": revision, "since": since}
         return self._connection.execute(_replaced_since, where).first() is not None
+
+    def stood_before(self, release_id: ReleaseId, revision: int, *, uid: str) -> bool:
+        where = {"id": str(release_id), "number": revision, "uid": uid}
+        return self._connection.execute(_stood_before, where).first() is not None
 
     def newest_revision(self, release_id: ReleaseId, *, incarnation: int, stored: bool) -> Revision | None:
         return self._one_revision(_newest_stored if stored else _newest, release_id, incarnation=incarnation)

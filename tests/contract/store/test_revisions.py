@@ -39,6 +39,22 @@ async def replace_number(ledger: Ledger, old: Revision, new: Revision) -> None:
     await add(ledger, new)
 
 
+async def test_a_secret_stood_before_where_its_number_is_used_again_or_its_life_is_over(shop: Ledger) -> None:
+    old = a_revision(2, uid="old")
+    await add(shop, a_revision(1, uid="first"), old)
+    await replace_number(shop, old, a_revision(2, uid="new"))
+
+    async def stood_before(revision: int, uid: str) -> bool:
+        return await shop.read(lambda view: view.stood_before(SHOP, revision, uid=uid))
+
+    assert await stood_before(2, "old")
+    assert not await stood_before(2, "new")
+    assert not await stood_before(1, "old")
+    assert not await stood_before(1, "first")
+    await shop.write(lambda tx: tx.update_release(replace(a_release(), incarnation=2)))
+    assert await stood_before(1, "first")
+
+
 async def test_a_revision_is_read_as_it_was_added(shop: Ledger) -> None:
     def body(tx: LedgerTransaction) -> Revision:
         revision = a_revision(

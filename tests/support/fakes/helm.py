@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Literal
 
 from support.fakes.cluster import AlreadyStored
 from support.fakes.documents import (
@@ -25,6 +26,7 @@ from support.fakes.documents import (
     with_info,
 )
 from support.fakes.fence import FakeFence, FakePassage, NotPassed
+from support.waiting import PATIENCE
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
 from helm_rollback.domain.errors import HelmUnavailable
@@ -94,6 +96,16 @@ class HelmRun:
         return self.text or _TEXTS[self.end].format(namespace=release_id.namespace, release=release_id.name)
 
 
+class Reached(asyncio.Event):
+    """That a run stands at its point. Whoever waits for it in vain is told so."""
+
+    async def wait(self) -> Literal[True]:
+        try:
+            return await asyncio.wait_for(super().wait(), PATIENCE)
+        except TimeoutError:
+            raise AssertionError(f"no run of Helm got to the point where it is held, within {PATIENCE:.0f} s") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """A run that was asked for."""
@@ -108,7 +120,7 @@ class Hold:
     """Keeps a run at a point until it is let go."""
 
     def __init__(self) -> None:
-        self.reached = asyncio.Event()
+        self.reached = Reached()
         self._released = asyncio.Event()
 
     def release(self) -> None:
