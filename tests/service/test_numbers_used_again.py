@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from support.fakes import Chart, HelmRun, Point, RunEnd
 from support.recovery import SHOP, outcome_after_restart, reason, with_two_revisions
@@ -17,6 +19,7 @@ async def test_a_base_whose_number_was_used_again_is_another_release(world: Worl
     service = await world.start(Choices(works=False))
     accepted = (await service.rollbacks.Rollback(rollback_request(expected_current_revision=3))).operation
     await world.kill()
+    world.clock.move(timedelta(seconds=1))
     world.by_hand.forget(3)
     world.by_hand.upgrade(Chart(version="9.9.9"))
 
@@ -33,6 +36,7 @@ async def test_taking_over_a_dead_upgrade_does_not_take_over_the_live_one_after_
     request = rollback_request(expected_current_revision=3, take_over_pending=True)
     accepted = (await service.rollbacks.Rollback(request)).operation
     await world.kill()
+    world.clock.move(timedelta(seconds=1))
     world.by_hand.forget(3)
     world.by_hand.begin_upgrade(Chart(version="4.0.0"))
 

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.fakes import Point
 from support.service import Service, rollback_request
@@ -95,6 +95,7 @@ async def happen(world: World, service: Service, step: Step) -> Service:
 
 
 @given(happening=st.lists(st.tuples(st.sampled_from(Step), st.integers(0, 9)), max_size=7))
+@example(happening=[(Step.KILL_IN_ROLLBACK, 0), (Step.KILL_IN_ROLLBACK, 0)])
 @settings(max_examples=10, deadline=None)
 async def test_any_cuts_and_restarts_leave_every_event_told_once(happening: list[tuple[Step, int]]) -> None:
     with TemporaryDirectory() as folder:

@@ -48,7 +48,7 @@ class LedgerView(Protocol):
         """The revision that bears the number now; replaced ones are not found."""
 
     def was_replaced(self, release_id: ReleaseId, revision: int, *, incarnation: int, since: datetime) -> bool:
-        """Whether Helm used the number again at that time or later, so that another revision bears it now."""
+        """Whether Helm used the number again after that time, so that another revision bears it now."""
 
     def stood_before(self, release_id: ReleaseId, revision: int, *, uid: str) -> bool:
         """Whether the Secret with this uid held the number in an earlier life, or before it was used again."""

@@ -48,7 +48,7 @@ _replaced_since: Final = select(revision.c.number).where(
     revision.c.release_id == bindparam("id"),
     revision.c.incarnation == bindparam("incarnation"),
     revision.c.number == bindparam("number"),
-    revision.c.replaced_time >= bindparam("since"),
+    revision.c.replaced_time > bindparam("since"),
 )
 _newest_stored: Final = _newest.where(revision.c.stored_by_helm.is_(True))
 _newest_successful: Final = _newest.where(revision.c.deployed_time.is_not(None))
