@@ -29,6 +29,7 @@ from helm_rollback.application.ports import Ports
 from helm_rollback.application.worker import Worker
 from helm_rollback.cluster.kubeconfig import ClusterSettingsError
 from helm_rollback.cluster.reader import KubernetesCluster, connect
+from helm_rollback.domain.chart import ChartSources
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable
 from helm_rollback.fence.gate import FenceGate
 from helm_rollback.fence.upstream import Upstream
@@ -118,7 +119,8 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
     """Everything the use cases reach, open."""
     with _or_refuse():
         reached = crash_at(os.environ[CRASH_AT]) if CRASH_AT in os.environ else go_on
-        helm = HelmCommand(await find_helm(settings.helm))
+        sources = ChartSources(repositories=settings.chart_repositories, registries=tuple(settings.chart_registries))
+        helm = HelmCommand(await find_helm(settings.helm), chart_sources=sources)
         clusters = {
             name: connect(name, kubeconfig=cluster.kubeconfig, context=cluster.context)
             for name, cluster in settings.clusters.items()
@@ -139,6 +141,7 @@ async def _ports(settings: Settings, drain: Drain) -> AsyncIterator[Ports]:
                     random_bits=secrets.randbits, above=newest[0].operation_id if newest else ""
                 ),
                 drain=drain,
+                chart_sources=sources,
                 heartbeat_seconds=settings.heartbeat.total_seconds(),
                 reached=reached,
             )

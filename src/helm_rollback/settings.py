@@ -110,6 +110,12 @@ class Settings(BaseSettings):
     clusters: dict[str, ClusterSettings] = {}
     """All clusters by name, the first part of their release ids. Without any, or with a kubeconfig or
     context above, `default` is one of them."""
+    chart_repositories: dict[str, str] = {}
+    """Chart repositories by the names by which requests may name them, with their http or https URLs; in the file
+    only. None by default."""
+    chart_registries: list[str] = []
+    """Prefixes of the OCI references that requests may name, such as `oci://registry.example.com/charts`; in the
+    file only. None by default."""
     helm: str = "helm"
     """The Helm to run: a path, or a name on PATH."""
     lease: Span = Field(default=timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(hours=1))
@@ -141,6 +147,22 @@ class Settings(BaseSettings):
         if not url.startswith(_DATABASE_SCHEMES):
             raise ValueError("must be a database URL, such as sqlite:////var/lib/helm-rollback/ledger.db")
         return url
+
+    @field_validator("chart_repositories")
+    @classmethod
+    def _repository_urls(cls, repositories: dict[str, str]) -> dict[str, str]:
+        for name, url in repositories.items():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{name} must have a URL that begins with https:// or http://")
+        return repositories
+
+    @field_validator("chart_registries")
+    @classmethod
+    def _registry_prefixes(cls, registries: list[str]) -> list[str]:
+        for prefix in registries:
+            if not prefix.startswith("oci://"):
+                raise ValueError(f"{prefix!r} must begin with oci://")
+        return registries
 
     @field_validator("clusters")
     @classmethod

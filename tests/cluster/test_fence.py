@@ -17,6 +17,7 @@ from support.cluster import BIN_DIR
 from support.helm import Helm
 
 from helm_rollback.application.ports import HelmExit, HelmProcess, OpenFence, RecordWrite
+from helm_rollback.domain.helm_call import HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
@@ -56,9 +57,9 @@ class Run:
 
     async def run_helm(self, revision: int, kubeconfig: str) -> HelmExit:
         command = HelmCommand(await find_helm(str(BIN_DIR / "helm")), folder=self.folder)
-        return await command.rollback(
+        return await command.run(
             ReleaseId("default", self.helm.namespace, "shop"),
-            revision,
+            HelmRollback(revision),
             options=HelmOptions(),
             description=STAMP,
             kubeconfig=kubeconfig,

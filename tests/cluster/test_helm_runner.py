@@ -13,6 +13,7 @@ from support.cluster import BIN_DIR
 from support.helm import Helm
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
+from helm_rollback.domain.helm_call import HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions, ServerSideApply
 from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
@@ -29,9 +30,9 @@ async def roll_back(helm: Helm, revision: int, *, kubeconfig: str = "", **option
     async def started(_: HelmProcess) -> None:
         return
 
-    return await command.rollback(
+    return await command.run(
         ReleaseId("default", helm.namespace, "shop"),
-        revision,
+        HelmRollback(revision),
         options=HelmOptions(**options),
         description=STAMP,
         kubeconfig=kubeconfig or helm.kubeconfig.read_text(),

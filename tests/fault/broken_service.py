@@ -46,13 +46,13 @@ def skip_a_sequence() -> None:
 
 def start_twice() -> None:
     """Each attempt starts two Helms at once."""
-    rollback = HelmCommand.rollback
+    run = HelmCommand.run
 
     async def twice(self: HelmCommand, *arguments: Any, **options: Any) -> HelmExit:
-        both = [rollback(self, *arguments, **options) for _ in range(2)]
+        both = [run(self, *arguments, **options) for _ in range(2)]
         return (await asyncio.gather(*both))[0]
 
-    setattr(HelmCommand, "rollback", twice)  # noqa: B010
+    setattr(HelmCommand, "run", twice)  # noqa: B010
 
 
 def answer_too_early() -> None:

@@ -20,6 +20,7 @@ import asyncio, os, sys
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 import grpc
 from pathlib import Path
+from helm_rollback.domain.helm_call import HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.helm.process import HelmCommand
@@ -62,8 +63,8 @@ async def main():
 
     async def child():
         async with places:
-            ended = await helm.rollback(
-                ReleaseId("default", "prod", "shop"), 1,
+            ended = await helm.run(
+                ReleaseId("default", "prod", "shop"), HelmRollback(1),
                 options=HelmOptions(), description="", kubeconfig="{}", api_state="", started=note,
             )
             codes.append((ended.returncode, ended.output))

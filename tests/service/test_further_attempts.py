@@ -74,13 +74,13 @@ async def test_a_record_that_we_set_failed_and_did_not_hear_of_tells_no_less(wor
 async def test_an_internal_error_leaves_no_record_pending(world: World) -> None:
     with_two_revisions(world)
     world.helm.scripts.append(HelmRun(end=RunEnd.KILLED_AT_CREATE))
-    run: Callable[..., Awaitable[Any]] = world.helm.rollback
+    run: Callable[..., Awaitable[Any]] = world.helm.run
 
     async def broken(*arguments: Any, **named: Any) -> None:
         await run(*arguments, **named)
         raise RuntimeError("its output is gone")
 
-    vars(world.helm)["rollback"] = broken
+    vars(world.helm)["run"] = broken
     service = await world.start()
 
     ended = (await service.rollbacks.Rollback(rollback_request(wait_timeout=WAIT))).operation

@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from support.fakes import Point, RunEnd
-from support.fakes.helm import HelmRun
+from support.fakes import HelmRun, Point, RunEnd
 from support.service import Service, eventually
 from support.world import Choices, World
 

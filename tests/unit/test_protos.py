@@ -36,7 +36,16 @@ METHODS = {
         "ListOperations",
         "CancelOperation",
     ],
-    "ReleaseService": ["GetRelease", "ListReleases", "ListRevisions", "GetRevision", "MarkRevision"],
+    "ReleaseService": [
+        "GetRelease",
+        "ListReleases",
+        "ListRevisions",
+        "GetRevision",
+        "MarkRevision",
+        "Install",
+        "Upgrade",
+        "Uninstall",
+    ],
 }
 
 ENUMS = {
@@ -54,6 +63,7 @@ ENUMS = {
     "HelmOptions.WaitStrategy": "WATCHER HOOKS_ONLY LEGACY",
     "HelmOptions.ServerSideApply": "AUTO ENABLED DISABLED",
     "GetRevisionRequest.View": "BASIC FULL",
+    "UpgradeRequest.ValuesMode": "RESET REUSE RESET_THEN_REUSE",
 }
 
 FIELDS = {
@@ -73,6 +83,17 @@ FIELDS = {
     "ListOperationsResponse": "operations next_page_token",
     "CancelOperationRequest": "operation_id reason",
     "CancelOperationResponse": "operation",
+    "RepositoryChart": "repository name",
+    "InstallRequest": "release_id archive oci repository version values_yaml atomic create_namespace labels"
+    " request_id reason helm_options wait_timeout expire_after",
+    "UpgradeRequest": "release_id archive oci repository version values_yaml atomic create_namespace labels"
+    " request_id reason helm_options wait_timeout expire_after expected_current_revision values_mode"
+    " install_if_missing take_over_pending",
+    "UninstallRequest": "release_id purge request_id expected_current_revision reason helm_options wait_timeout"
+    " expire_after take_over_pending",
+    "InstallResponse": "operation resume_token",
+    "UpgradeResponse": "operation resume_token",
+    "UninstallResponse": "operation resume_token",
     "GetReleaseRequest": "release_id",
     "GetReleaseResponse": "release",
     "ListReleasesRequest": "cluster namespace status page_size page_token",
@@ -184,7 +205,8 @@ def test_messages_are_top_level_and_have_the_fields_of_the_contract(files: Seque
     assert {name: sorted(field.name for field in message.field) for name, message in messages.items()} == {
         name: sorted(names.split()) for name, names in FIELDS.items()
     }
-    assert [name for name, message in messages.items() if message.nested_type] == []
+    nested = [one for message in messages.values() for one in message.nested_type]
+    assert all(one.options.map_entry for one in nested)
 
 
 def test_enums_have_the_values_of_the_contract(files: Sequence[FileDescriptorProto]) -> None:

@@ -17,6 +17,7 @@ from bench.stage import NAMESPACE, Stage
 from helm_rollback.application.ports import HelmProcess
 from helm_rollback.bootstrap import upstream_of
 from helm_rollback.cluster.reader import connect
+from helm_rollback.domain.helm_call import HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.fence.gate import FenceGate
@@ -71,9 +72,9 @@ class Fenced:
 
         begin = time.perf_counter()
         async with self._fence.open("default", may_write=lambda: True, judge=pass_all) as fence:
-            ended = await self._helm.rollback(
+            ended = await self._helm.run(
                 ReleaseId("default", NAMESPACE, release),
-                target,
+                HelmRollback(target),
                 options=HelmOptions(),
                 description="bench",
                 kubeconfig=fence.kubeconfig,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from helm_rollback.application import observation, outcome
 from helm_rollback.application.crash_points import CrashPoint
-from helm_rollback.application.journal import GaveUp, Journal
+from helm_rollback.application.journal import GaveUp, Journal, nothing_more
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.leftovers import Leftovers
 from helm_rollback.application.ports import Cluster, LedgerTransaction, Ports, RecordConflict
 from helm_rollback.application.situation import Situation
+from helm_rollback.application.undoing import undo_upgrade
 from helm_rollback.domain.errors import ClusterPermissionDenied
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, OperationType
+from helm_rollback.domain.recovery import UninstallEvidence
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 
@@ -24,14 +27,19 @@ class Conclusion:
         self._cluster = cluster
         self._lease = lease
         self._journal = journal
+        self._new_operation_id = ports.new_operation_id
         self._leftovers = Leftovers(ports, cluster, lease, journal)
 
     async def of_run(self, run: outcome.Run, situation: Situation) -> None:
         """End the operation as the records show that its Helm run ended."""
+        if self._journal.operation.type is OperationType.UNINSTALL:
+            await self._of_uninstall(run, situation)
+            return
         own = situation.own
         if own is not None and own.status.is_pending and not own.stored_by_helm:
             own = None  # a dead attempt's, that was removed before this run
-        if own is None and run.created_record and _may_be_of_run(situation):
+        is_rollback = self._journal.operation.type is OperationType.ROLLBACK
+        if is_rollback and own is None and run.created_record and _may_be_of_run(situation):
             own = await self.attribute(situation)
         if own is None:
             lost = run.created_record
@@ -41,8 +49,23 @@ class Conclusion:
         else:
             await self._fail_with_record(own, run, situation)
 
+    async def _of_uninstall(self, run: outcome.Run, situation: Situation) -> None:
+        """Helm's records tell whether it is gone; errors of hooks and of waiting come after that (`uninstall.go`)."""
+        assert isinstance(situation.evidence, UninstallEvidence)
+        if situation.evidence.gone:
+            await self._journal.succeed(None)
+        else:
+            await self.fail(outcome.failure_of_uninstall(run))
+
+    async def succeed_without_record(self) -> None:
+        """An uninstall found Helm's records as it was to leave them."""
+        await self._journal.succeed(None)
+
     async def succeed(self, own: Revision) -> None:
         """The operation did what it was to do, and wrote `own`."""
+        if self._journal.operation.type is not OperationType.ROLLBACK:
+            await self._journal.succeed(own)
+            return
         remove = self._journal.operation.remove_leftovers
         leftovers = await self._leftovers.removed(own) if remove else await self._leftovers.listed()
         await self._journal.succeed(own, leftovers=leftovers)
@@ -55,9 +78,13 @@ class Conclusion:
         if self._journal.resumed and failure.applied is Applied.NOT_APPLIED and not by_records:
             message = f"{failure.message} (an earlier attempt was interrupted, and may have applied something)"
             failure = replace(failure, applied=Applied.UNKNOWN, message=message)
+        operation = self._journal.operation
         helm_wrote = result is not None or failure.applied is not Applied.NOT_APPLIED
-        leftovers = await self._leftovers.listed() if helm_wrote else ()
-        await self._journal.fail(failure, result=result, leftovers=leftovers)
+        is_rollback = operation.type is OperationType.ROLLBACK
+        leftovers = await self._leftovers.listed() if helm_wrote and is_rollback else ()
+        undo = operation.type is OperationType.UPGRADE and operation.atomic and result is not None
+        then = partial(undo_upgrade, new_operation_id=self._new_operation_id) if undo else nothing_more
+        await self._journal.fail(failure, result=result, leftovers=leftovers, then=then)
 
     async def fail_for(self, reason: FailureReason, message: str) -> None:
         """It ended without a record that tells more."""
@@ -80,7 +107,9 @@ class Conclusion:
         """
         ref = situation.ref_of(own)
         stored = await self._cluster.read_record(ref) if ref is not None else None
-        if stored is None or stored.record is None or not stored.ref.status.is_pending:
+        if stored is None or stored.record is None:
+            return ""
+        if not stored.ref.status.is_pending and stored.ref.status is not Status.UNINSTALLING:
             return ""
         if not self._lease.holds():
             raise GaveUp
@@ -107,10 +136,21 @@ class Conclusion:
         return await self._journal.durably(body)
 
     async def _fail_with_record(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
+        if self._journal.operation.is_by_chart:
+            await self._fail_with_chart(own, run, situation)
+            return
         base, before = situation.base, self._journal.operation.base_status
         superseded = base is not None and base.status is Status.SUPERSEDED and before is not Status.SUPERSEDED
         failure = outcome.failure_with_record(own, run, base_superseded=superseded)
         problem = await self.set_failed(own, situation) if own.status.is_pending else ""
+        await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)
+
+    async def _fail_with_chart(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
+        undone = self._journal.operation.type is OperationType.INSTALL and not own.stored_by_helm
+        failure = outcome.failure_undone(run) if undone else outcome.failure_of_chart(own, run)
+        problem = await self.set_failed(own, situation)
+        if self._journal.operation.cancel_requested and failure.reason is FailureReason.INTERRUPTED:
+            failure = replace(failure, message=f"cancelled on request: {failure.message}")
         await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)
 
 

@@ -24,9 +24,17 @@ from helm_rollback.application.put_back import LostRecord, NotPutBack, put_back
 from helm_rollback.application.refresh import cluster_of
 from helm_rollback.application.situation import Situation, look, seen_deployed
 from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable, HelmUnavailable, StoreUnavailable
-from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation, OperationState
+from helm_rollback.domain.operation import (
+    Applied,
+    Failure,
+    FailureReason,
+    Operation,
+    OperationState,
+    OperationType,
+)
 from helm_rollback.domain.recovery import Step, next_step
 from helm_rollback.domain.revision import Revision
+from helm_rollback.domain.status import Status
 
 _log = logging.getLogger(__name__)
 
@@ -145,10 +153,18 @@ class Execution:
                 await self._remove_dead_record(own, situation)
             case Step.SUCCEEDED if own is not None:
                 await self._conclusion.succeed(own)
+            case Step.SUCCEEDED:
+                await self._conclusion.succeed_without_record()
+            case Step.UNDONE if own is not None:
+                await self._give_up(own, situation, "it had failed by then, and Helm has undone it, or was about to")
             case Step.FAILED if own is not None:
                 await self._conclusion.fail(outcome.failure_reconstructed(own, self._ports.helm), result=own)
             case Step.HOOK_MAY_HAVE_RUN if own is not None:
-                await self._give_up(own, situation, "a rollback hook may have run, so it was not started again")
+                await self._give_up(own, situation, "a hook may have run, so it was not started again")
+            case Step.HOOK_MAY_HAVE_RUN:
+                await self._conclusion.interrupt("a delete hook may have run, so it was not started again")
+            case Step.OVERTAKEN if own is None:
+                await self._conclusion.interrupt("others have changed the release since, so it was not started again")
             case Step.OVERTAKEN if own is not None:
                 why = "others have changed the release since, so it was not started again"
                 await self._give_up(own, situation, why)
@@ -175,6 +191,8 @@ class Execution:
         if checked.lost:
             await self._asked(self._put_back(checked.lost, purged=not situation.refs))
             return  # to look again: the fence compares with what was stored then
+        if await self._took_over(situation):
+            return  # to look again
         if await self._slot.take():
             return  # to look again
         if self._ports.drain.started:
@@ -191,6 +209,18 @@ class Execution:
             )
             return
         await self._conclude(run)
+
+    async def _took_over(self, situation: Situation) -> bool:
+        """Set what stands in an upgrade's way failed, as its caller wished: Helm upgrades nothing that is pending."""
+        base = situation.base
+        if self._journal.operation.type is not OperationType.UPGRADE or base is None:
+            return False
+        if not base.status.is_pending and base.status is not Status.UNINSTALLING:
+            return False
+        problem = await self._asked(self._conclusion.set_failed(base, situation))
+        if problem:
+            await self._conclusion.fail_for(FailureReason.EXTERNAL_CHANGE, f"it can not be taken over{problem}")
+        return True
 
     async def _put_back(self, lost: Sequence[LostRecord], *, purged: bool) -> None:
         """Let Helm find again what it no longer stores."""

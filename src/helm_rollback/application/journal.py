@@ -39,6 +39,10 @@ class GaveUp(Exception):
     """This worker stops here and leaves the operation to its next claim: the lease is lost, or the server drains."""
 
 
+def nothing_more(_tx: LedgerTransaction, _ended: Operation) -> None:
+    """Nothing goes with the end."""
+
+
 class Journal:
     """What the ledger says of the operation, and what becomes of it. Every method may raise GaveUp."""
 
@@ -71,23 +75,31 @@ class Journal:
         await self._write(change)
         return not self.operation.state.is_terminal
 
-    async def succeed(self, result: Revision, *, leftovers: tuple[LeftoverObject, ...] = ()) -> None:
+    async def succeed(self, result: Revision | None, *, leftovers: tuple[LeftoverObject, ...] = ()) -> None:
         """The operation did what it was to do."""
         await self._write(
             lambda tx, known: replace(
                 known,
                 state=OperationState.SUCCEEDED,
-                result_revision=result.revision,
-                outcome_evidence=self._evidence,
+                result_revision=result.revision if result is not None else 0,
+                outcome_evidence=self._evidence if known.attempt else None,
                 leftover_objects=leftovers,
                 end_time=tx.now(),
             )
         )
 
     async def fail(
-        self, failure: Failure, *, result: Revision | None = None, leftovers: tuple[LeftoverObject, ...] = ()
+        self,
+        failure: Failure,
+        *,
+        result: Revision | None = None,
+        leftovers: tuple[LeftoverObject, ...] = (),
+        then: Callable[[LedgerTransaction, Operation], None] = nothing_more,
     ) -> None:
-        """The operation ended otherwise. `result` is the revision that it wrote all the same."""
+        """The operation ended otherwise. `result` is the revision that it wrote all the same.
+
+        `then` is done in the same transaction as the end.
+        """
         await self._write(
             lambda tx, known: replace(
                 known,
@@ -97,7 +109,8 @@ class Journal:
                 outcome_evidence=self._evidence if known.attempt else None,
                 leftover_objects=leftovers,
                 end_time=tx.now(),
-            )
+            ),
+            then=then,
         )
 
     @property
@@ -113,6 +126,25 @@ class Journal:
             return operation
 
         self.operation = await self.durably(body)
+
+    async def note_record(self, record_time: datetime) -> None:
+        """Note when Helm made the record that it is about to write: by this it is known from then on. No event."""
+
+        def body(tx: LedgerTransaction) -> Operation:
+            known = tx.operation(self.operation.operation_id)
+            if known is None or known.state.is_terminal:
+                raise GaveUp
+            noted = replace(known, record_time=record_time)
+            tx.update_operation(noted)
+            return noted
+
+        self.operation = await self.durably(body)
+
+    async def is_cancelled(self) -> bool:
+        """Whether somebody asked for the running operation's cancellation."""
+        operation_id = self.operation.operation_id
+        known = await self.read(lambda view: view.operation(operation_id))
+        return known is not None and known.cancel_requested
 
     async def note_process(self, process: HelmProcess) -> None:
         """Note which process Helm is: it only helps to find one that outlives this process, so it may be lost."""
@@ -163,8 +195,13 @@ class Journal:
             except StoreUnavailable as problem:
                 await self.pause(problem)
 
-    async def _write(self, change: Callable[[LedgerTransaction, Operation], Operation]) -> None:
-        """Change the operation and tell it; one that has ended stays as it is."""
+    async def _write(
+        self,
+        change: Callable[[LedgerTransaction, Operation], Operation],
+        *,
+        then: Callable[[LedgerTransaction, Operation], None] = nothing_more,
+    ) -> None:
+        """Change the operation and tell it, and do what goes with it; one that has ended stays as it is."""
 
         def body(tx: LedgerTransaction) -> Operation:
             known = tx.operation(self.operation.operation_id)
@@ -172,6 +209,8 @@ class Journal:
                 raise GaveUp
             changed = known if known.state.is_terminal else change(tx, known)
             after = known if changed == known else _stored(tx, changed)
+            if changed != known:
+                then(tx, after)
             self._reached_if_ended(after, CrashPoint.END_BEFORE_COMMIT)
             return after
 

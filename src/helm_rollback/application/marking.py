@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from helm_rollback.application.acceptance import checked_reason
 from helm_rollback.application.ports import LedgerTransaction, Ports
 from helm_rollback.application.refresh import known_release
-from helm_rollback.application.rollback import checked_reason
 from helm_rollback.domain.errors import RevisionNotFound
 from helm_rollback.domain.history import MarkChange
 from helm_rollback.domain.principal import Principal

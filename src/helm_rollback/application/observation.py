@@ -16,7 +16,7 @@ from helm_rollback.application.projection import project, unknown_release
 from helm_rollback.application.proofs import with_proofs
 from helm_rollback.domain import evidence
 from helm_rollback.domain.history import Cause, RecordRemoval, RevisionTransition
-from helm_rollback.domain.operation import Operation, OperationState, stamped_operation
+from helm_rollback.domain.operation import Operation, OperationState, OperationType, stamped_operation
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
@@ -60,7 +60,8 @@ def apply_removal(tx: LedgerTransaction, release_id: ReleaseId, *, revision: int
         return
     tx.update_revision(replace(known, stored_by_helm=False, update_time=tx.now()))
     tx.append(release_id, RecordRemoval(incarnation=release.incarnation, revision=revision))
-    if tx.newest_revision(release_id, incarnation=release.incarnation, stored=True) is None:
+    last = tx.newest_revision(release_id, incarnation=release.incarnation, stored=True) is None
+    if last and not _is_of_dead_attempt(tx, known):
         _uninstalled(tx, release)
     project(tx, release_id)
 
@@ -71,7 +72,15 @@ def _uninstalled(tx: LedgerTransaction, release: Release) -> None:
     if newest is not None and newest.status is not Status.UNINSTALLED:
         after = replace(newest, status=Status.UNINSTALLED, update_time=tx.now())
         tx.update_revision(after)
-        tx.append(release.release_id, _transition(newest.status, after, None, Cause.EXTERNAL))
+        operation = _mover(tx, newest, after)
+        cause = Cause.SERVICE if operation else Cause.EXTERNAL
+        tx.append(release.release_id, _transition(newest.status, after, operation, cause))
+
+
+def _is_of_dead_attempt(tx: LedgerTransaction, revision: Revision) -> bool:
+    """Whether the revision is what a dead attempt of the live operation left, which is removed to try again."""
+    live = tx.live_operation(revision.release_id)
+    return live is not None and revision.status.is_pending and revision.operation_id == live.operation_id
 
 
 def _apply(
@@ -138,7 +147,10 @@ def _make_room(tx: LedgerTransaction, release: Release, known: Revision) -> Rele
     if known.stored_by_helm:
         apply_removal(tx, release.release_id, revision=known.revision, uid=known.uid)
         known = replace(known, stored_by_helm=False)
-    if tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=True) is None:
+    if (
+        not _is_of_dead_attempt(tx, known)
+        and tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=True) is None
+    ):
         return _reborn(tx, release)
     tx.update_revision(replace(known, replaced_time=tx.now(), update_time=tx.now()))
     return release
@@ -261,13 +273,15 @@ def _with_content(tx: LedgerTransaction, revision: Revision, stored: StoredRecor
 
 
 def _author(tx: LedgerTransaction, release_id: ReleaseId, stored: StoredRecord) -> Operation | None:
-    """The operation whose stamp a new record bears, if it is the record that this operation was to write."""
+    """The operation that a new record is of: it bears its stamp, or the time that was noted when it was let pass."""
     if stored.record is None:
         return None
-    operation = tx.operation(stamped_operation(stored.record.description))
+    operation = tx.operation(stamped_operation(stored.record.description)) or tx.live_operation(release_id)
     if operation is None or operation.release_id != release_id:
         return None
-    return operation if stored.ref.revision == operation.base_revision + 1 else None
+    stamped = stamped_operation(stored.record.description) == operation.operation_id
+    ours = stamped or (operation.is_by_chart and operation.record_time == stored.record.last_deployed is not None)
+    return operation if ours and stored.ref.revision == operation.base_revision + 1 else None
 
 
 def _mover(tx: LedgerTransaction, before: Revision, after: Revision) -> Operation | None:
@@ -277,6 +291,10 @@ def _mover(tx: LedgerTransaction, before: Revision, after: Revision) -> Operatio
         return None
     if before.operation_id == live.operation_id:
         return live
+    if live.type is OperationType.UNINSTALL:
+        return live if after.status.is_uninstalled or after.status is Status.SUPERSEDED else None
+    if live.type is OperationType.INSTALL and before.revision == live.base_revision:
+        return live if after.status is Status.SUPERSEDED else None  # `--replace` does it before it makes its record
     result = tx.revision(before.release_id, live.base_revision + 1, incarnation=live.incarnation)
     ours = result is not None and result.operation_id == live.operation_id
     return live if ours and after.status is Status.SUPERSEDED else None

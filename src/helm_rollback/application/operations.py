@@ -7,9 +7,9 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 
+from helm_rollback.application.acceptance import checked_reason
 from helm_rollback.application.drain import first_of
 from helm_rollback.application.ports import LedgerTransaction, Ports
-from helm_rollback.application.rollback import checked_reason
 from helm_rollback.domain.errors import NotCancellable, OperationNotFound
 from helm_rollback.domain.history import OperationTransition
 from helm_rollback.domain.operation import Operation, OperationState
@@ -67,11 +67,11 @@ async def settled(ports: Ports, operation: Operation, *, timeout: timedelta, pri
 
 
 async def cancel_operation(ports: Ports, operation_id: str, *, reason: str, principal: Principal) -> Operation:
-    """End an operation that has not begun.
+    """End an operation that has not begun, or have Helm interrupted that runs for an install or upgrade.
 
-    Raises OperationNotFound, and NotCancellable for one that runs (a rollback can not be
-    stopped without leaving the release half-way) or has ended otherwise. A cancelled one
-    is returned as it is.
+    Raises OperationNotFound, and NotCancellable for a rollback or uninstall that runs (it can
+    not be stopped without leaving the release half-way) and for what has ended otherwise. A
+    cancelled one is returned as it is.
     """
     checked_reason(reason)
 
@@ -84,9 +84,14 @@ async def cancel_operation(ports: Ports, operation_id: str, *, reason: str, prin
         assert operation is not None
         if operation.state is OperationState.CANCELLED:
             return operation
-        if operation.state is not OperationState.PENDING:
+        if operation.state is OperationState.RUNNING and operation.is_by_chart:
+            if operation.cancel_requested:
+                return operation
+            cancelled = replace(operation, cancel_requested=True)
+        elif operation.state is OperationState.PENDING:
+            cancelled = replace(operation, state=OperationState.CANCELLED, end_time=tx.now(), cancel_requested=True)
+        else:
             raise NotCancellable(operation.release_id, operation_id, operation.state)
-        cancelled = replace(operation, state=OperationState.CANCELLED, end_time=tx.now(), cancel_requested=True)
         tx.update_operation(cancelled)
         tx.append(operation.release_id, OperationTransition(operation=cancelled))
         return cancelled

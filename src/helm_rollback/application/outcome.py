@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from helm_rollback.application.masking import masked_text
 from helm_rollback.application.ports import Helm, HelmExit, RecordWrite, TouchedObject
+from helm_rollback.domain.evidence import NEVER_FINISHED
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, stamped_operation
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
@@ -21,6 +22,7 @@ _OWN_REFUSAL = re.compile(r"^level=WARN .*helm-rollback fence: this release reco
 """Helm warns of each rewrite of the base that the fence did not pass. That is as it should be, and no cause."""
 _MESSAGE_MAX = 1024
 _ERROR_LINE = re.compile(r"^Error: (.*)", re.MULTILINE | re.DOTALL)
+_PRE_HOOK = re.compile(r"pre-(install|upgrade)")
 _RECORD_PATH = "/secrets/sh.helm.release."
 
 
@@ -88,6 +90,38 @@ def failure_with_lost_record(run: Run) -> Failure:
     )
 
 
+def failure_of_uninstall(run: Run) -> Failure:
+    """Helm ended, and its records are not as an uninstall leaves them."""
+    applied = Applied.PARTLY if run.wrote_objects else Applied.NOT_APPLIED
+    return Failure(reason=run.exit.reason, message=run.message, applied=applied, helm_output=run.output)
+
+
+def failure_undone(run: Run) -> Failure:
+    """An atomic install failed, and Helm has undone it."""
+    return Failure(reason=run.exit.reason, message=run.message, applied=Applied.NOT_APPLIED, helm_output=run.output)
+
+
+def failure_of_chart(own: Revision, run: Run) -> Failure:
+    """An install or upgrade failed, or was ended, after it wrote its record."""
+    reason = FailureReason.WAIT_TIMED_OUT if run.exit.timed_out else run.exit.reason
+    return Failure(
+        reason=reason,
+        message=run.message,
+        applied=_applied_by_chart(own, run, reason),
+        helm_output=run.output,
+    )
+
+
+def _applied_by_chart(own: Revision, run: Run, reason: FailureReason) -> Applied:
+    if own.status.is_pending:
+        return Applied.UNKNOWN if run.wrote_objects else Applied.NOT_APPLIED
+    if reason is FailureReason.WAIT_TIMED_OUT:
+        return Applied.APPLIED
+    if reason is FailureReason.HOOK_FAILED:
+        return Applied.NOT_APPLIED if _PRE_HOOK.search(own.description) else Applied.APPLIED
+    return Applied.PARTLY if run.wrote_objects else Applied.NOT_APPLIED
+
+
 def failure_with_record(own: Revision, run: Run, *, base_superseded: bool) -> Failure:
     """Helm failed, or was ended, after it wrote its record."""
     reason = FailureReason.WAIT_TIMED_OUT if run.exit.timed_out else run.exit.reason
@@ -114,6 +148,8 @@ def _applied(own: Revision, run: Run, reason: FailureReason, *, base_superseded:
 
 def _was_set_failed(own: Revision) -> bool:
     """Whether a worker of ours did it: a Helm that fails by itself writes its error over the stamp."""
+    if own.description in NEVER_FINISHED:
+        return True
     return bool(own.operation_id) and stamped_operation(own.description) == own.operation_id
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeVar
 
 from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import Drain
+from helm_rollback.domain.chart import ChartChange, ChartSources
+from helm_rollback.domain.helm_call import HelmCall
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.history import Change, HistoryEvent
 from helm_rollback.domain.live_object import LiveObject, Resource, group_of
@@ -96,6 +98,9 @@ class LedgerView(Protocol):
     def payload(self, digest: str) -> bytes | None:
         """The archived record with this digest, checked against it. Raises LedgerCorrupt where it differs."""
 
+    def chart_change(self, operation_id: str) -> ChartChange | None:
+        """What an install or upgrade was given."""
+
     def helm_process(self, operation_id: str) -> HelmProcess | None:
         """The Helm that was last started for an operation."""
 
@@ -157,6 +162,9 @@ class LedgerTransaction(LedgerView, Protocol):
         """Raises OperationInProgress or RequestIdReused where the constraint says so."""
 
     def update_operation(self, operation: Operation) -> None: ...
+
+    def add_chart_change(self, operation_id: str, change: ChartChange) -> None:
+        """Store what an install or upgrade was given; its operation is there already."""
 
     def append(self, release_id: ReleaseId, change: Change) -> HistoryEvent:
         """Append an event with the next sequence; wakes those who watch the release, after the commit."""
@@ -395,21 +403,24 @@ class Helm(Protocol):
     def check_available(self) -> None:
         """Raise HelmUnavailable where there is no Helm to run; asked before anything is accepted."""
 
-    async def rollback(
+    async def run(
         self,
         release_id: ReleaseId,
-        target_revision: int,
+        call: HelmCall,
         *,
         options: HelmOptions,
         description: str,
         kubeconfig: str,
         api_state: str,
         started: Callable[[HelmProcess], Awaitable[None]],
+        cancelled: Callable[[], Awaitable[None]] | None = None,
     ) -> HelmExit:
         """Run to the end, whatever happens to the caller's task but its cancellation. Raises HelmUnavailable.
 
         `api_state` is `Served.state` as of now: what an earlier run read of the API in
         the same state is used again; with another, or none, Helm reads it anew.
+        `cancelled` returns when Helm is to be interrupted, which it takes for an end of
+        its own in an install or upgrade only.
         """
 
     def reason_of(self, text: str) -> FailureReason:
@@ -488,6 +499,8 @@ class Ports:
     new_operation_id: Callable[[datetime], str]
     """Gives UUIDv7s: they sort by the time that it is told."""
     drain: Drain
+    chart_sources: ChartSources = field(default_factory=ChartSources)
+    """From where charts may come, as the settings say."""
     heartbeat_seconds: float = 15.0
     """After how much silence a stream says that it is alive."""
     reached: Reached = go_on

@@ -18,7 +18,7 @@ from helm_rollback.application.ports import Cluster, Ledger, LedgerView, Served,
 from helm_rollback.application.put_back import LostRecord
 from helm_rollback.application.situation import Situation
 from helm_rollback.domain.evidence import rollback_hooks
-from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation
+from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation, OperationType
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
@@ -42,11 +42,14 @@ class Answers:
     """What the cluster says of the target and of itself."""
 
     target: StoredRecord | None
+    """None also where the operation has no target."""
     served: Served
 
 
 async def ask(cluster: Cluster, operation: Operation) -> Answers:
     """Ask the cluster, all at once: to wait for an answer costs more than to read it."""
+    if operation.type is not OperationType.ROLLBACK:
+        return Answers(target=None, served=await cluster.served_kinds())
     target, served = await asyncio.gather(
         cluster.read_revision(operation.release_id, operation.target_revision), cluster.served_kinds()
     )
@@ -63,6 +66,8 @@ async def check(
 ) -> Preflight:
     """Check what the look and the answers show against what the ledger archived. Raises LedgerCorrupt."""
     base, target = await _archived(ledger, operation, decode)
+    if operation.type is not OperationType.ROLLBACK:
+        return _of_other(operation, situation, answers, base)
     records = [found.record for found in (base, target) if found.record is not None]
     secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in records))
     base_is_stored = situation.base is not None and situation.ref_of(situation.base) is not None
@@ -77,6 +82,15 @@ async def check(
     if answers.target is None and operation.target_revision != operation.base_revision:
         lost.append(target.lost)
     return Preflight(secrets=secrets, api_state=answers.served.state, lost=tuple(lost))
+
+
+def _of_other(operation: Operation, situation: Situation, answers: Answers, base: _Archived) -> Preflight:
+    """The others build and check everything before they write anything (`pkg/action/upgrade.go`, prepareUpgrade)."""
+    secrets = secrets_of(base.record.manifest) if base.record is not None else frozenset[str]()
+    is_stored = situation.base is not None and situation.ref_of(situation.base) is not None
+    unusable = _unusable_base(base, is_stored=is_stored) if operation.base_revision else ""
+    failure = _nothing_run(FailureReason.RECORD_MISMATCH, unusable) if unusable else None
+    return Preflight(failure=failure, secrets=secrets, api_state=answers.served.state)
 
 
 @dataclass(frozen=True, slots=True)

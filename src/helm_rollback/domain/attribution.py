@@ -49,8 +49,8 @@ def is_what_it_writes(
 
 
 def failure_told(revision: Revision) -> bool:
-    """Whether Helm wrote over the record's text why the rollback failed."""
-    return revision.description.startswith(('Rollback "', 'Release "'))
+    """Whether Helm wrote over the record's text why it failed."""
+    return revision.description.startswith(('Rollback "', 'Release "', 'Upgrade "'))
 
 
 def _text_fits(after: Revision, target: int) -> bool:

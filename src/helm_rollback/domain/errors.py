@@ -122,6 +122,16 @@ class ReleaseNotFound(Refused):
 
 
 @dataclass(eq=False)
+class ReleaseExists(Refused):
+    release_id: ReleaseId
+    current_revision: int
+    status: Status
+    text: ClassVar[str] = (
+        "release {release_id} is there already: its current revision {current_revision} is {status}; upgrade it"
+    )
+
+
+@dataclass(eq=False)
 class RevisionNotFound(Refused):
     release_id: ReleaseId
     revision: int

@@ -36,7 +36,7 @@ class Successor:
 
 
 _ONLY_WRITTEN_ON_SUCCESS = ("Install complete", "Upgrade complete")
-_NEVER_FINISHED = ("Preparing upgrade", "Initial install underway")
+NEVER_FINISHED = ("Preparing upgrade", "Initial install underway")
 _OVERWRITTEN = ("Deletion in progress (or silently failed)", "Uninstallation complete", "superseded by new release")
 _FAILED_TEXT = re.compile(r'(Upgrade|Release|Rollback) "[^"]*" failed:')
 _UNLOCKED_TEXT = "Release unlocked from stale '"
@@ -89,7 +89,7 @@ def _superseded(record: HelmRecord, *, older_is_deployed: bool, successor: Succe
     text = record.description
     if record.deleted is not None or text in _OVERWRITTEN:
         return Verdict.UNPROVEN
-    if text in _NEVER_FINISHED or _FAILED_TEXT.match(text) or text.startswith(_UNLOCKED_TEXT):
+    if text in NEVER_FINISHED or _FAILED_TEXT.match(text) or text.startswith(_UNLOCKED_TEXT):
         return Verdict.NEVER_WORKED
     if operation_type(record) is OperationType.ROLLBACK:
         return _superseded_rollback(record, older_is_deployed=older_is_deployed, successor=successor)
@@ -147,11 +147,24 @@ def apply_completed(record: HelmRecord) -> bool | None:
     return False
 
 
+_EVENTS: dict[OperationType, tuple[str, str]] = {
+    OperationType.ROLLBACK: ("pre-rollback", "post-rollback"),
+    OperationType.INSTALL: ("pre-install", "post-install"),
+    OperationType.UPGRADE: ("pre-upgrade", "post-upgrade"),
+    OperationType.UNINSTALL: ("pre-delete", "post-delete"),
+}
+
+
 def rollback_hooks(record: HelmRecord) -> list[Hook]:
-    """The hooks that a rollback to this revision runs, in Helm's order (`pkg/action/hooks.go`)."""
+    """The hooks that a rollback to this revision runs, in Helm's order."""
+    return hooks_of(record, OperationType.ROLLBACK)
+
+
+def hooks_of(record: HelmRecord, operation_type: OperationType) -> list[Hook]:
+    """The record's hooks that such an operation runs, in Helm's order (`pkg/action/hooks.go`)."""
     return [
         hook
-        for event in ("pre-rollback", "post-rollback")
+        for event in _EVENTS[operation_type]
         for hook in sorted(record.hooks, key=lambda hook: (hook.weight, hook.name))
         if event in hook.events
     ]

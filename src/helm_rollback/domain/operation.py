@@ -148,22 +148,35 @@ class Operation:
     helm_options: HelmOptions = field(default_factory=HelmOptions)
     remove_leftovers: bool = False
     """Whether what is left over of newer revisions is to be deleted, not only listed."""
+    atomic: bool = False
+    """Whether what fails is undone: an install by Helm itself, an upgrade by a rollback of this service's own."""
+    purge: bool = False
+    """Whether an uninstall deletes Helm's records, too."""
+    record_time: datetime | None = None
+    """Of an install or upgrade: when Helm made its record, by Helm's clock. Noted before the record is let pass,
+    so it tells whose the record is: Helm writes the stamp only at the end, and keeps this time."""
     start_sequence: int = 0
     """The release's last sequence before this operation's first event: where its resume token lies."""
 
     @property
     def stamp(self) -> str:
         """What Helm is given as description: `[ID] Rollback to K: REASON`, cut to Helm's 256 characters."""
-        return stamp(self.operation_id, self.target_revision, self.reason)
+        what = f"Rollback to {self.target_revision}" if self.type is OperationType.ROLLBACK else self.type.capitalize()
+        return stamp(self.operation_id, what, self.reason)
+
+    @property
+    def is_by_chart(self) -> bool:
+        """Whether it brings a chart: an install or an upgrade. Only these can be stopped while they run."""
+        return self.type in (OperationType.INSTALL, OperationType.UPGRADE)
 
 
 DESCRIPTION_MAX = 256
 """Helm's limit for `--description` (`pkg/cmd/rollback.go`), in runes."""
 
 
-def stamp(operation_id: str, target_revision: int, reason: str) -> str:
-    """The description that marks a record as one operation's."""
-    text = f"[{operation_id}] Rollback to {target_revision}"
+def stamp(operation_id: str, what: str, reason: str) -> str:
+    """The description that marks a record as one operation's; `what` is such as `Rollback to 3`."""
+    text = f"[{operation_id}] {what}"
     return (f"{text}: {reason}" if reason else text)[:DESCRIPTION_MAX]
 
 

@@ -122,6 +122,13 @@ class StoredRecord:
         return {key: value for key, value in self.labels.items() if key not in _LABELS_OF_CONTENT}
 
 
+def revision_of_secret(name: str, release_name: str) -> int:
+    """The revision whose record a Secret of this name is; 0 where it is none of that release."""
+    prefix = secret_name(release_name, 0).removesuffix("0")
+    number = name.removeprefix(prefix)
+    return int(number) if name.startswith(prefix) and number.isascii() and number.isdigit() else 0
+
+
 def secret_name(release_name: str, revision: int) -> str:
     """The name of the Secret that holds a revision (`pkg/storage/storage.go`, makeKey)."""
     return f"sh.helm.release.v1.{release_name}.v{revision}"

@@ -25,6 +25,8 @@ class Step(StrEnum):
     """Someone else changed the release first."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
+    UNDONE = "UNDONE"
+    """Helm has undone, or was undoing, the install that failed."""
     HOOK_MAY_HAVE_RUN = "HOOK_MAY_HAVE_RUN"
     """It was interrupted, and two runs of a hook must not overlap: nothing is run, its record is set failed."""
     OVERTAKEN = "OVERTAKEN"
@@ -57,12 +59,28 @@ class Evidence:
     """Whether the target has rollback hooks, hooks are not disabled, and Helm was started before."""
     may_be_own: bool = False
     """Whether Helm was started and may have written a record, though none bears its stamp (any more)."""
+    undone_by_helm: bool = False
+    """Whether Helm itself undoes the operation where it fails (an atomic install)."""
     proved_own: bool = False
     """Whether the record right after the base is the operation's by other evidence (`attribution.py`)."""
 
 
-def next_step(found: Evidence) -> Step:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UninstallEvidence:
+    """What was found when an uninstall was looked at."""
+
+    gone: bool
+    """Whether Helm's records are as the uninstall was to leave them."""
+    base_unchanged: bool
+    """Current is the base as it was accepted; or UNINSTALLING, which an interrupted run may have done."""
+    hooks_may_have_run: bool
+    interrupted: bool
+
+
+def next_step(found: Evidence | UninstallEvidence) -> Step:
     """The row of the table that `found` is."""
+    if isinstance(found, UninstallEvidence):
+        return _of_uninstall(found)
     if found.own is not None:
         return _with_own_record(found, found.own)
     if found.proved_own:
@@ -72,11 +90,22 @@ def next_step(found: Evidence) -> Step:
     return Step.RUN if found.base_unchanged else Step.EXTERNAL_CHANGE
 
 
+def _of_uninstall(found: UninstallEvidence) -> Step:
+    """Deleting may be done twice, so an interrupted one is begun anew."""
+    if found.gone:
+        return Step.SUCCEEDED
+    if not found.base_unchanged:
+        return Step.OVERTAKEN if found.interrupted else Step.EXTERNAL_CHANGE
+    return Step.HOOK_MAY_HAVE_RUN if found.hooks_may_have_run else Step.RUN
+
+
 def _with_own_record(found: Evidence, own: OwnRecord) -> Step:
     if own.status is Status.DEPLOYED or own.seen_deployed:
         return Step.SUCCEEDED
     if own.status is Status.FAILED or own.failure_told:
         return Step.FAILED
+    if own.status.is_uninstalled and found.undone_by_helm:
+        return Step.UNDONE
     if not own.status.is_pending:
         return Step.OUTCOME_UNKNOWN
     if not own.stored:

@@ -37,6 +37,14 @@ class PrivateFolder:
         return self.path / "kubeconfig"
 
     @property
+    def chart(self) -> Path:
+        return self.path / "chart.tgz"
+
+    @property
+    def values(self) -> Path:
+        return self.path / "values.yaml"
+
+    @property
     def output(self) -> Path:
         """What Helm prints. A file: a full or broken pipe would stop Helm in the middle of a rollback."""
         return self.path / "output"
@@ -88,7 +96,7 @@ def private_folder(parent: Path | None = None) -> Iterator[PrivateFolder]:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Make a file that only we may read (0600), from its first byte on."""
     path.touch(mode=0o600, exist_ok=False)
-    path.write_text(text)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)

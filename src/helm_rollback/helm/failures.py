@@ -16,6 +16,7 @@ _R = FailureReason
 # In Helm 4 and 3 a failed wait says `release NAME failed: …` (`pkg/action/rollback.go`),
 # a failed hook returns the waiter's text bare (`pkg/action/hooks.go`).
 _WAITED = r"not ready\. status:|still exists\. status:|timed out waiting|context deadline exceeded|rate limiter wait"
+_CHART_FAILED = r"upgrade \S+ failed:|(upgrade|installation) failed:|(on-failure|atomic) being set:"
 _DIED = r"(job|pod) \S+ failed|job failed:|backofflimitexceeded|failed to deploy"
 
 TABLE: tuple[tuple[FailureReason, str], ...] = (
@@ -29,7 +30,8 @@ TABLE: tuple[tuple[FailureReason, str], ...] = (
     (_R.INTERNAL, r"invalid operation: cannot use|forceconflicts enabled when|description must be \d+ characters"),
     (
         _R.EXTERNAL_CHANGE,
-        r"release: already exists|release has no \d+ version|release: not found|no revision for release",
+        r"release: already exists|name that is still in use|another operation \(\S+\) is in progress|"
+        r"release has no \d+ version|release: not found|no revision for release",
     ),
     (_R.CLUSTER_PERMISSION_DENIED, r"asked for the client to provide credentials|\bunauthorized\b"),
     (_R.CLUSTER_PERMISSION_DENIED, r"cluster unreachable:.*forbidden"),
@@ -51,11 +53,12 @@ TABLE: tuple[tuple[FailureReason, str], ...] = (
         r"unexpected eof|: eof\b|etcdserver: request timed out|currently unable to handle the request|"
         r"no route to host|network is unreachable|bad gateway|leader changed",
     ),
-    (_R.HOOK_FAILED, r"hook (pre|post)-rollback \S* ?failed|hooks failed"),
+    (_R.INTERRUPTED, r"context canceled"),
+    (_R.HOOK_FAILED, r"hook (pre|post)-rollback \S* ?failed|hooks failed|failed (pre|post)-install"),
     (_R.OBJECT_REJECTED, r"admission webhook|violates podsecurity|validatingadmissionpolicy|is being terminated"),
     (_R.CLUSTER_PERMISSION_DENIED, r"is forbidden: user "),
     (_R.OBJECT_REJECTED, r" is forbidden: "),
-    (_R.WAIT_TIMED_OUT, rf"release \S+ failed: .*({_WAITED}|{_DIED})"),
+    (_R.WAIT_TIMED_OUT, rf"({_CHART_FAILED}|release \S+ failed:).*({_WAITED}|{_DIED})"),
     (_R.APPLY_CONFLICT, r"conflict occurred while applying object|apply failed with \d+ conflict"),
     (_R.APPLY_CONFLICT, r"operation cannot be fulfilled on"),
     (

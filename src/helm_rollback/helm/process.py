@@ -1,8 +1,9 @@
 """One Helm as a child process: started, bounded, ended, and nothing of it left behind.
 
-Helm is never asked to stop. For `helm rollback` an interrupt is as sudden as a kill
-(`cmd/helm` installs no handler for it), and leaves its record pending. So it ends by
-itself, or it is killed: at its deadline, or when the task that waits for it is
+A rollback or an uninstall is never asked to stop: for these an interrupt is as sudden as
+a kill (`pkg/cmd/rollback.go` installs no handler for it), and leaves a record pending. An
+install or upgrade ends properly when it is interrupted (`pkg/cmd/install.go`). Else Helm
+ends by itself, or it is killed: at its deadline, or when the task that waits for it is
 cancelled, which callers do only when they are ready to reconcile from the records.
 """
 
@@ -18,11 +19,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
+from helm_rollback.domain.chart import ChartArchive, ChartSources
 from helm_rollback.domain.errors import HelmUnavailable
+from helm_rollback.domain.helm_call import HelmCall, HelmInstall, HelmUpgrade
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
-from helm_rollback.helm.argv import rollback_argv
+from helm_rollback.helm.argv import Surroundings, helm_argv
+from helm_rollback.helm.chart_location import locate
 from helm_rollback.helm.discovery_cache import DiscoveryCache
 from helm_rollback.helm.environment import PrivateFolder, private_folder, write_private
 from helm_rollback.helm.failures import classify
@@ -33,6 +37,8 @@ OUTPUT_TAIL = 64 * 1024
 DEADLINE_STEPS = 10
 DEADLINE_MARGIN = timedelta(minutes=10)
 ORPHAN_SECONDS = 5.0
+INTERRUPTED_SECONDS = 60.0
+"""How long a Helm that was interrupted may take to write down how it ended."""
 
 
 def run_deadline(options: HelmOptions) -> timedelta:
@@ -54,9 +60,11 @@ class HelmCommand:
         *,
         folder: Path | None = None,
         deadline: Callable[[HelmOptions], timedelta] = run_deadline,
+        chart_sources: ChartSources | None = None,
     ) -> None:
         """`folder` is where the private folders are made; default: in memory, where that can be."""
         self._helm = helm
+        self._chart_sources = chart_sources or ChartSources()
         self._folder = folder
         self._discovery = DiscoveryCache(folder)
         self._deadline = deadline
@@ -75,18 +83,19 @@ class HelmCommand:
         if not os.access(self._helm.program, os.X_OK):
             raise HelmUnavailable(f"{self._helm.program} is not there any more, or can not be run")
 
-    async def rollback(
+    async def run(
         self,
         release_id: ReleaseId,
-        target_revision: int,
+        call: HelmCall,
         *,
         options: HelmOptions,
         description: str,
         kubeconfig: str,
         api_state: str,
         started: Callable[[HelmProcess], Awaitable[None]],
+        cancelled: Callable[[], Awaitable[None]] | None = None,
     ) -> HelmExit:
-        """Run `helm rollback` to its end. Raises HelmUnavailable when it can not be started.
+        """Run Helm to its end. Raises HelmUnavailable when it can not be started.
 
         When this task is cancelled, or `started` raises, Helm is killed and reaped
         before the exception goes on; its record may then be left pending.
@@ -94,24 +103,42 @@ class HelmCommand:
         with private_folder(self._folder) as folder:
             write_private(folder.kubeconfig, kubeconfig)
             self._discovery.share(folder, release_id.cluster, api_state, kubeconfig=kubeconfig)
-            argv = rollback_argv(
+            argv = helm_argv(
                 self._helm.version,
                 release_id,
-                target_revision,
+                call,
                 options=options,
                 description=description,
-                kubeconfig=folder.kubeconfig,
+                around=self._surroundings(call, folder),
             )
             process = await self._start(argv, folder)
+            stopping = asyncio.create_task(_interrupt(process, cancelled)) if cancelled is not None else None
             try:
                 await started(identify(process.pid))
                 timed_out = await _outlived(process, self._deadline(options))
             finally:
+                if stopping is not None:
+                    stopping.cancel()
                 await _end(process)
             output = tail(folder.output)
         returncode = process.returncode if process.returncode is not None else -signal.SIGKILL
         reason = classify(output, returncode, timed_out=timed_out)
         return HelmExit(returncode=returncode, output=output, reason=reason, timed_out=timed_out)
+
+    def _surroundings(self, call: HelmCall, folder: PrivateFolder) -> Surroundings:
+        """Write down what Helm is to read: values never stand in a command line, which others can see."""
+        if not isinstance(call, HelmInstall | HelmUpgrade):
+            return Surroundings(kubeconfig=folder.kubeconfig)
+        change = call.change
+        if isinstance(change.chart, ChartArchive):
+            write_private(folder.chart, change.chart.content)
+        if change.values_yaml:
+            write_private(folder.values, change.values_yaml)
+        return Surroundings(
+            kubeconfig=folder.kubeconfig,
+            chart=locate(change.chart, self._chart_sources, folder.chart),
+            values=folder.values if change.values_yaml else None,
+        )
 
     def reason_of(self, text: str) -> FailureReason:
         """What an error text of Helm's means, also where Helm left it in a record."""
@@ -147,6 +174,17 @@ class HelmCommand:
             raise HelmUnavailable(f"{self._helm.program} can not be started: {problem.strerror}") from problem
         finally:
             os.close(output)
+
+
+async def _interrupt(process: Process, cancelled: Callable[[], Awaitable[None]]) -> None:
+    """Interrupt Helm once it is cancelled; kill it where that does not end it."""
+    await cancelled()
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), INTERRUPTED_SECONDS)
+    except TimeoutError:
+        _kill_group(process.pid)
 
 
 def tail(path: Path, limit: int = OUTPUT_TAIL) -> str:

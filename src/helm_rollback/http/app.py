@@ -88,7 +88,7 @@ def _endpoint(route: Route, methods: Methods) -> Callable[[Request], Awaitable[R
 def _apply_headers(request: Request, method: str, message: Any) -> str:
     """Take in what HTTP says by headers; the method that is meant."""
     fields = message.DESCRIPTOR.fields_by_name
-    key = idempotency_key(request) if "request_id" in fields and request.method == "POST" else ""
+    key = idempotency_key(request) if "request_id" in fields and request.method in ("POST", "DELETE") else ""
     if key and message.request_id not in {"", key}:
         raise InvalidField("request_id", "is another one than the Idempotency-Key")
     if key:

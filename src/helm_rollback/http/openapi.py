@@ -79,13 +79,22 @@ def _operation(route: Route, method: Any, schemas: dict[str, Any]) -> dict[str, 
         "parameters": [_parameter(method.input_type, name, "path", schemas) for name in by_path],
         "responses": _responses(route, method, schemas),
     }
-    if route.verb == "POST":
+    if route.verb in ("POST", "DELETE"):
         described["requestBody"] = {"content": {"application/json": {"schema": _reference(method.input_type, schemas)}}}
-    else:
-        rest = [name for name in method.input_type.fields_by_camelcase_name if name not in by_path]
+    if route.verb != "POST":
+        rest = [name for name in _in_query(method.input_type) if name not in by_path]
         described["parameters"] += [_parameter(method.input_type, name, "query", schemas) for name in rest]
     described["parameters"] += _headers(route, method)
     return described
+
+
+def _in_query(message: Any) -> list[str]:
+    """The fields that can stand in an address: all but messages that have fields of their own."""
+    return [
+        name
+        for name, field in message.fields_by_camelcase_name.items()
+        if field.message_type is None or field.message_type.full_name in _WELL_KNOWN
+    ]
 
 
 def _is_alias(route: Route) -> bool:
@@ -140,6 +149,8 @@ def _reference(message: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(field: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return {"type": "object", "additionalProperties": _single(field.message_type.fields_by_name["value"], schemas)}
     single = _single(field, schemas)
     return {"type": "array", "items": single} if field.is_repeated else single
 

@@ -34,7 +34,7 @@ class TooLarge(Exception):
 
 async def request_message(request: Request, message: Message) -> None:
     """Fill `message` from a request. Raises InvalidField, NotJson, TooLarge."""
-    content = await _body(request) if request.method == "POST" else {}
+    content = await _body(request) if request.method in ("POST", "DELETE") else {}
     for name, text in _named(request):
         value = _value(message.DESCRIPTOR, name, text)
         if content.setdefault(name, value) != value:

@@ -19,7 +19,10 @@ class Route:
 
 ROUTES: Final = (
     Route("GET", f"{PREFIX}/releases", "ListReleases"),
+    Route("POST", f"{PREFIX}/releases", "Install"),
     Route("GET", f"{PREFIX}/releases/{{releaseId}}", "GetRelease"),
+    Route("DELETE", f"{PREFIX}/releases/{{releaseId}}", "Uninstall"),
+    Route("POST", f"{PREFIX}/releases/{{releaseId}}/upgrade", "Upgrade"),
     Route("POST", f"{PREFIX}/releases/{{releaseId}}/rollback", "Rollback"),
     Route("POST", f"{PREFIX}/releases/{{releaseId}}/rollback/last-successful", "RollbackLastSuccessful"),
     Route("GET", f"{PREFIX}/releases/{{releaseId}}/history", "ListRevisions"),
@@ -32,5 +35,5 @@ ROUTES: Final = (
     Route("POST", f"{PREFIX}/operations/{{operationId}}/cancel", "CancelOperation"),
 )
 
-ACCEPTING: Final = frozenset({"Rollback", "RollbackLastSuccessful"})
+ACCEPTING: Final = frozenset({"Rollback", "RollbackLastSuccessful", "Install", "Upgrade", "Uninstall"})
 """The methods that accept an operation."""

@@ -32,6 +32,7 @@ CODES: Final[Mapping[type[errors.Refused], tuple[grpc.StatusCode, ErrorReason.Va
     errors.InvalidResumeToken: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_RESUME_TOKEN),
     errors.ClusterNotConfigured: (grpc.StatusCode.NOT_FOUND, ErrorReason.CLUSTER_NOT_CONFIGURED),
     errors.ReleaseNotFound: (grpc.StatusCode.NOT_FOUND, ErrorReason.RELEASE_NOT_FOUND),
+    errors.ReleaseExists: (grpc.StatusCode.ALREADY_EXISTS, ErrorReason.RELEASE_EXISTS),
     errors.RevisionNotFound: (grpc.StatusCode.NOT_FOUND, ErrorReason.REVISION_NOT_FOUND),
     errors.OperationNotFound: (grpc.StatusCode.NOT_FOUND, ErrorReason.OPERATION_NOT_FOUND),
     errors.RequestIdReused: (grpc.StatusCode.ALREADY_EXISTS, ErrorReason.REQUEST_ID_REUSED),

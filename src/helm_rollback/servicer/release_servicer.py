@@ -1,4 +1,4 @@
-"""ReleaseService: looking at releases and their revisions, and saying which of these are good."""
+"""ReleaseService: releases and their revisions, looked at, made, removed and marked."""
 
 # ruff: noqa: N802 - the methods' names are the proto's
 
@@ -9,11 +9,15 @@ from typing import Any
 import grpc
 
 from helm_rollback.application import releases
+from helm_rollback.application.chart_operations import install, upgrade
 from helm_rollback.application.marking import mark_revision
 from helm_rollback.application.ports import Ports
+from helm_rollback.application.uninstall import uninstall
 from helm_rollback.domain.release import ReleaseId
+from helm_rollback.servicer.accepting import accepted, token_before
 from helm_rollback.servicer.principal import principal_of
-from helm_rollback.servicer.translate import release_requests, resources
+from helm_rollback.servicer.translate import chart_requests, release_requests, resources
+from helm_rollback.servicer.waiting import WaitLimit
 from helm_rollback.servicer.writes import Writes
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceServicer
@@ -94,3 +98,24 @@ class ReleaseServicer(ReleaseServiceServicer):
             )
         )
         return pb.MarkRevisionResponse(revision=resources.revision(revision))
+
+    async def Install(self, request: pb.InstallRequest, context: Context) -> pb.InstallResponse:
+        limit, wish = WaitLimit.of(context), chart_requests.install(request)
+        operation = await accepted(self._ports, self._writes, context, limit, wish, install)
+        return pb.InstallResponse(
+            operation=resources.operation(operation), resume_token=token_before(self._ports, operation)
+        )
+
+    async def Upgrade(self, request: pb.UpgradeRequest, context: Context) -> pb.UpgradeResponse:
+        limit, wish = WaitLimit.of(context), chart_requests.upgrade(request)
+        operation = await accepted(self._ports, self._writes, context, limit, wish, upgrade)
+        return pb.UpgradeResponse(
+            operation=resources.operation(operation), resume_token=token_before(self._ports, operation)
+        )
+
+    async def Uninstall(self, request: pb.UninstallRequest, context: Context) -> pb.UninstallResponse:
+        limit, wish = WaitLimit.of(context), chart_requests.uninstall(request)
+        operation = await accepted(self._ports, self._writes, context, limit, wish, uninstall)
+        return pb.UninstallResponse(
+            operation=resources.operation(operation), resume_token=token_before(self._ports, operation)
+        )

@@ -15,9 +15,7 @@ from helm_rollback.application.ports import Ports
 from helm_rollback.application.rollback import rollback
 from helm_rollback.application.stream_history import StreamItem, stream_history
 from helm_rollback.domain import resume_token
-from helm_rollback.domain.errors import StoreUnavailable
-from helm_rollback.domain.operation import Operation
-from helm_rollback.domain.principal import Principal
+from helm_rollback.servicer.accepting import accepted, token_before
 from helm_rollback.servicer.principal import principal_of
 from helm_rollback.servicer.translate import history, resources
 from helm_rollback.servicer.translate import rollback_requests as requests
@@ -37,17 +35,19 @@ class RollbackServicer(RollbackServiceServicer):
         self._writes = writes
 
     async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
-        limit, asked = WaitLimit.of(context), requests.rollback(request)
-        operation = await self._rolled_back(asked, limit, principal_of(context))
-        return pb.RollbackResponse(operation=resources.operation(operation), resume_token=self._token(operation))
+        limit, wish = WaitLimit.of(context), requests.rollback(request)
+        operation = await accepted(self._ports, self._writes, context, limit, wish, rollback)
+        return pb.RollbackResponse(
+            operation=resources.operation(operation), resume_token=token_before(self._ports, operation)
+        )
 
     async def RollbackLastSuccessful(
         self, request: pb.RollbackLastSuccessfulRequest, context: Context
     ) -> pb.RollbackLastSuccessfulResponse:
-        limit, asked = WaitLimit.of(context), requests.rollback_last_successful(request)
-        operation = await self._rolled_back(asked, limit, principal_of(context))
+        limit, wish = WaitLimit.of(context), requests.rollback_last_successful(request)
+        operation = await accepted(self._ports, self._writes, context, limit, wish, rollback)
         return pb.RollbackLastSuccessfulResponse(
-            operation=resources.operation(operation), resume_token=self._token(operation)
+            operation=resources.operation(operation), resume_token=token_before(self._ports, operation)
         )
 
     async def StreamHistory(
@@ -103,18 +103,3 @@ class RollbackServicer(RollbackServiceServicer):
             operations.cancel_operation(self._ports, asked.operation_id, reason=asked.reason, principal=principal)
         )
         return pb.CancelOperationResponse(operation=resources.operation(operation))
-
-    async def _rolled_back(self, asked: requests.RollbackCall, limit: WaitLimit, principal: Principal) -> Operation:
-        """The accepted operation, after the wait that the caller asked for."""
-        operation = await self._writes.run(rollback(self._ports, asked.command, principal))
-        left = limit.shorten(asked.wait_timeout)
-        if not left or operation.state.is_terminal:
-            return operation
-        try:
-            return await operations.settled(self._ports, operation, timeout=left, principal=principal)
-        except StoreUnavailable:
-            return operation  # accepted it is; how it goes on is only unknown for now
-
-    def _token(self, operation: Operation) -> str:
-        """The token that lies just before the operation's first event."""
-        return resume_token.encode(self._ports.ledger_id, operation.release_id, operation.start_sequence)

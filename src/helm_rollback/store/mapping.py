@@ -203,6 +203,9 @@ def operation_values(operation: Operation) -> Values:
         "leftover_objects": _dumped(_leftovers, operation.leftover_objects),
         "helm_options": _dumped(_helm_options, operation.helm_options),
         "remove_leftovers": operation.remove_leftovers,
+        "atomic": operation.atomic,
+        "purge": operation.purge,
+        "record_time": operation.record_time,
     }
 
 
@@ -236,6 +239,9 @@ def to_operation(row: Row[Any]) -> Operation:
         leftover_objects=_loaded(_leftovers, row.leftover_objects),
         helm_options=_loaded(_helm_options, row.helm_options),
         remove_leftovers=row.remove_leftovers,
+        atomic=row.atomic,
+        purge=row.purge,
+        record_time=row.record_time,
     )
 
 

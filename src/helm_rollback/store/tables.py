@@ -297,6 +297,27 @@ class OperationRow(_Row, table=True):
     helm_pid: int | None
     helm_start_ticks: int | None = Field(sa_type=BigInteger)
     remove_leftovers: bool = Field(sa_column_kwargs={"server_default": false()})
+    atomic: bool = Field(sa_column_kwargs={"server_default": false()})
+    purge: bool = Field(sa_column_kwargs={"server_default": false()})
+    record_time: datetime | None
+
+
+class ChartChangeRow(_Row, table=True):
+    """What an install or an upgrade was given: exactly one of archive, oci and repository with chart_name."""
+
+    __tablename__: ClassVar[str] = "chart_change"
+    __table_args__: ClassVar[Any] = (ForeignKeyConstraint(["operation_id"], ["operation.operation_id"]),)
+
+    operation_id: str = Field(primary_key=True, sa_type=Id)
+    archive: bytes | None
+    oci: str | None
+    repository: str | None
+    chart_name: str | None
+    version: str
+    values_yaml: str = Field(sa_type=Text)
+    values_mode: str | None
+    create_namespace: bool
+    labels: str = Field(sa_type=Text)
 
 
 class EventRow(_Row, table=True):
@@ -342,5 +363,6 @@ release: Final = metadata.tables["release"]
 payload: Final = metadata.tables["payload"]
 revision: Final = metadata.tables["revision"]
 operation: Final = metadata.tables["operation"]
+chart_change: Final = metadata.tables["chart_change"]
 event: Final = metadata.tables["event"]
 observed_cluster: Final = metadata.tables["observed_cluster"]

@@ -9,12 +9,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, bindparam, case, insert, literal_column, select, update
 
 from helm_rollback.application.ports import Claim, HelmProcess
+from helm_rollback.domain.chart import ChartChange
 from helm_rollback.domain.errors import OperationInProgress, RequestIdReused
 from helm_rollback.domain.history import Change, HistoryEvent
 from helm_rollback.domain.operation import Operation
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
-from helm_rollback.store import leases, observations, payloads
+from helm_rollback.store import chart_changes, leases, observations, payloads
 from helm_rollback.store.engines.database import InsertIfAbsent, Now
 from helm_rollback.store.errors import LedgerRuleBroken
 from helm_rollback.store.mapping import (
@@ -116,6 +117,9 @@ class Transaction(View):
         if operation.state.is_terminal:
             values |= leases.NO_LEASE
         self._expect_one(self._connection.execute(_update_operation, values).rowcount, operation.operation_id)
+
+    def add_chart_change(self, operation_id: str, change: ChartChange) -> None:
+        chart_changes.add(self._connection, operation_id, change)
 
     # --- events ---
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, bindparam, literal_column, or_, select, text, tuple_
 
 from helm_rollback.application.ports import HelmProcess, RecordVersion, RevisionPosition
+from helm_rollback.domain.chart import ChartChange
 from helm_rollback.domain.history import HistoryEvent
 from helm_rollback.domain.operation import Operation, OperationState
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
-from helm_rollback.store import leases, observations, payloads
+from helm_rollback.store import chart_changes, leases, observations, payloads
 from helm_rollback.store.engines.database import Now
 from helm_rollback.store.mapping import to_event, to_operation, to_position, to_release, to_revision
 from helm_rollback.store.tables import IS_LIVE, event, operation, release, revision
@@ -211,6 +212,9 @@ class View:
         if before:
             statement = statement.where(operation.c.operation_id < before)
         return [to_operation(row) for row in self._connection.execute(statement)]
+
+    def chart_change(self, operation_id: str) -> ChartChange | None:
+        return chart_changes.read(self._connection, operation_id)
 
     def helm_process(self, operation_id: str) -> HelmProcess | None:
         return leases.process(self._connection, operation_id)

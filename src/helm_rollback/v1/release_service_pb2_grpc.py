@@ -69,6 +69,21 @@ class ReleaseServiceStub:
                 request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.SerializeToString,
                 response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.FromString,
                 _registered_method=True)
+        self.Install = channel.unary_unary(
+                '/helm_rollback.v1.ReleaseService/Install',
+                request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.InstallRequest.SerializeToString,
+                response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.InstallResponse.FromString,
+                _registered_method=True)
+        self.Upgrade = channel.unary_unary(
+                '/helm_rollback.v1.ReleaseService/Upgrade',
+                request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.UpgradeRequest.SerializeToString,
+                response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.UpgradeResponse.FromString,
+                _registered_method=True)
+        self.Uninstall = channel.unary_unary(
+                '/helm_rollback.v1.ReleaseService/Uninstall',
+                request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.UninstallRequest.SerializeToString,
+                response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.UninstallResponse.FromString,
+                _registered_method=True)
 
 
 class ReleaseServiceServicer:
@@ -171,6 +186,53 @@ class ReleaseServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Install(self, request, context):
+        """Installs a chart, as `helm install` does, as an operation: accepted durably, carried out once,
+        told by StreamHistory.
+
+        Legal where there is no release of that name, or where it was uninstalled; with its history kept,
+        numbering goes on. `Rollback` says what an acceptance promises, and how `request_id` and
+        `wait_timeout` work.
+
+        INVALID_ARGUMENT: INVALID_FIELD (also: an archive that is no chart, values that are no mapping, a
+        chart source that the settings do not allow). NOT_FOUND: CLUSTER_NOT_CONFIGURED. ALREADY_EXISTS:
+        REQUEST_ID_REUSED, RELEASE_EXISTS. ABORTED: OPERATION_IN_PROGRESS. FAILED_PRECONDITION:
+        CLUSTER_PERMISSION_DENIED. UNAVAILABLE: CLUSTER_UNREACHABLE, HELM_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Upgrade(self, request, context):
+        """Upgrades a release to a chart, as `helm upgrade` does, as an operation.
+
+        Legal for a release that Helm stores. One that is uninstalled with its history kept Helm itself
+        refuses (HELM_FAILED), unless `install_if_missing` is set.
+
+        As Install; and NOT_FOUND: RELEASE_NOT_FOUND. ABORTED: CURRENT_REVISION_CHANGED.
+        FAILED_PRECONDITION: RELEASE_PENDING. Not RELEASE_EXISTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Uninstall(self, request, context):
+        """Uninstalls a release, as `helm uninstall` does, as an operation: deletes its objects, and with
+        `purge` Helm's records, too. The ledger keeps everything, so a rollback undoes it.
+
+        Legal for every release. One that is uninstalled already finds nothing to do, and succeeds. An
+        uninstall that fails leaves the release UNINSTALLING (pkg/action/uninstall.go): repeat it with
+        `take_over_pending`.
+
+        INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND.
+        ALREADY_EXISTS: REQUEST_ID_REUSED. ABORTED: CURRENT_REVISION_CHANGED, OPERATION_IN_PROGRESS.
+        FAILED_PRECONDITION: RELEASE_PENDING, CLUSTER_PERMISSION_DENIED. UNAVAILABLE:
+        CLUSTER_UNREACHABLE, HELM_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReleaseServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -198,6 +260,21 @@ def add_ReleaseServiceServicer_to_server(servicer, server):
                     servicer.MarkRevision,
                     request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.FromString,
                     response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.SerializeToString,
+            ),
+            'Install': grpc.unary_unary_rpc_method_handler(
+                    servicer.Install,
+                    request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.InstallRequest.FromString,
+                    response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.InstallResponse.SerializeToString,
+            ),
+            'Upgrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.Upgrade,
+                    request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.UpgradeRequest.FromString,
+                    response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.UpgradeResponse.SerializeToString,
+            ),
+            'Uninstall': grpc.unary_unary_rpc_method_handler(
+                    servicer.Uninstall,
+                    request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.UninstallRequest.FromString,
+                    response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.UninstallResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -345,6 +422,87 @@ class ReleaseService:
             '/helm_rollback.v1.ReleaseService/MarkRevision',
             helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.SerializeToString,
             helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Install(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/helm_rollback.v1.ReleaseService/Install',
+            helm__rollback_dot_v1_dot_release__service__pb2.InstallRequest.SerializeToString,
+            helm__rollback_dot_v1_dot_release__service__pb2.InstallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upgrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/helm_rollback.v1.ReleaseService/Upgrade',
+            helm__rollback_dot_v1_dot_release__service__pb2.UpgradeRequest.SerializeToString,
+            helm__rollback_dot_v1_dot_release__service__pb2.UpgradeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Uninstall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/helm_rollback.v1.ReleaseService/Uninstall',
+            helm__rollback_dot_v1_dot_release__service__pb2.UninstallRequest.SerializeToString,
+            helm__rollback_dot_v1_dot_release__service__pb2.UninstallResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,7 @@ from helm_rollback.application.ports import (
     WatchEvent,
     WatchKind,
 )
+from helm_rollback.domain.helm_call import HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.release import ReleaseId
@@ -164,9 +165,9 @@ async def perform(
     audience = Audience(stage, version)
     try:
         async with stage.fence.open(stage.cluster.name, may_write=may_write, judge=judge) as passage:
-            ended = await stage.helm.rollback(
+            ended = await stage.helm.run(
                 stage.release_id,
-                target,
+                HelmRollback(target),
                 options=options or HelmOptions(),
                 description=STAMP,
                 api_state="",

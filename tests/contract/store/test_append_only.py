@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from support.ledgers import AnyDatabase, opened
-from support.samples import NOON, SHOP, a_release, a_revision, a_transition, an_operation, finished
+from support.samples import NOON, SHOP, a_release, a_revision, a_transition, an_operation, operation_id, finished
 
+from helm_rollback.domain.chart import ChartChange, OciChart
 from helm_rollback.application.ports import LedgerTransaction
 from helm_rollback.store.rules import RULES
 from helm_rollback.store.tables import metadata
@@ -25,6 +26,7 @@ async def filled(database: AnyDatabase) -> AnyDatabase:
         tx.add_revision(a_revision(2, replaced_time=NOON))
         tx.add_operation(finished(an_operation(1)))
         tx.add_operation(an_operation(2, attempt=1))
+        tx.add_chart_change(operation_id(2), ChartChange(chart=OciChart("oci://registry/shop"), labels={"a": "b"}))
         tx.append(SHOP, a_transition())
         tx.claim_observation("default", owner="one", lease=timedelta(seconds=30))
 
@@ -46,6 +48,8 @@ REFUSED = {
     "event_is_not_deleted": "DELETE FROM event",
     "payload_is_not_changed": "UPDATE payload SET size = 0",
     "payload_is_not_deleted": "DELETE FROM payload",
+    "chart_change_is_not_changed": "UPDATE chart_change SET version = '9'",
+    "chart_change_is_not_deleted": "DELETE FROM chart_change",
     "release_is_not_deleted": "DELETE FROM release",
     "revision_is_not_deleted": "DELETE FROM revision",
     "operation_is_not_deleted": "DELETE FROM operation WHERE operation_id LIKE '%2'",

@@ -24,7 +24,7 @@ def database(postgres: PostgresServer) -> PostgresDatabase:
 def test_no_table_is_emptied(database: PostgresDatabase, rule: Rule) -> None:
     database.migrate()
 
-    with pytest.raises(IntegrityError, match=r"rule [a-z]+_is_not_emptied"), database.raw() as connection:
+    with pytest.raises(IntegrityError, match=r"rule [a-z_]+_is_not_emptied"), database.raw() as connection:
         connection.exec_driver_sql(f"TRUNCATE {rule.table} CASCADE")
 
 

@@ -4,10 +4,12 @@
 fake does here, the real thing was seen to do.
 """
 
+from support.fakes.chart_runs import packed
 from support.fakes.cluster import FakeCluster
 from support.fakes.documents import Chart, config_map, hook, secret
+from support.fakes.ends import HelmRun, Hold, Point, RunEnd
 from support.fakes.fence import FakeFence
-from support.fakes.helm import FakeHelm, HelmRun, Hold, Point, RunEnd
+from support.fakes.helm import FakeHelm
 from support.fakes.writers import ForeignHelm
 
 __all__ = [
@@ -22,5 +24,6 @@ __all__ = [
     "RunEnd",
     "config_map",
     "hook",
+    "packed",
     "secret",
 ]

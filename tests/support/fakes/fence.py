@@ -66,6 +66,14 @@ class FakePassage:
         """PUT a record. Raises NotPassed."""
         await self._pass("PUT", document, self.cluster.update)
 
+    async def delete(self, namespace: str, name: str) -> None:
+        """DELETE a record. Raises NotPassed."""
+        write = RecordWrite(method="DELETE", namespace=namespace, secret_name=name, stored=None)
+        await self._ask(write)
+        self.cluster.delete(namespace, name)
+        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        self._touched.append(TouchedObject(method="DELETE", path=path))
+
     def apply(self, path: str, method: str = "PATCH") -> None:
         """Write any other object. Raises NotPassed."""
         if not self._may_write():
@@ -77,6 +85,13 @@ class FakePassage:
         secret = secret_of(document)
         namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
         write = RecordWrite(method=method, namespace=namespace, secret_name=name, stored=from_secret(secret))
+        await self._ask(write)
+        store(document)
+        path = f"/api/v1/namespaces/{namespace}/secrets"
+        self._touched.append(TouchedObject(method=method, path=path if method == "POST" else f"{path}/{name}"))
+
+    async def _ask(self, write: RecordWrite) -> None:
+        """Raise NotPassed where a write of a record may not pass."""
         why = await self._judge(write)
         if why:
             self._refused.append(write)
@@ -85,9 +100,6 @@ class FakePassage:
             self._refused.append(write)
             raise NotPassed(LEASE_LOST)
         self.read()
-        store(document)
-        path = f"/api/v1/namespaces/{namespace}/secrets"
-        self._touched.append(TouchedObject(method=method, path=path if method == "POST" else f"{path}/{name}"))
 
 
 class FakeFence:

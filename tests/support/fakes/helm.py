@@ -1,4 +1,4 @@
-"""`FakeHelm`: `helm rollback` on a `FakeCluster`, through a `FakeFence`.
+"""`FakeHelm`: Helm on a `FakeCluster`, through a `FakeFence`; here `helm rollback`, the rest in `chart_runs.py`.
 
 It writes what the real one writes, in its order (`pkg/action/rollback.go`), and ends as
 the test says. The error texts are those of real runs.
@@ -12,9 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Literal
 
+from support.fakes.chart_runs import OtherRun
 from support.fakes.cluster import AlreadyStored
 from support.fakes.documents import (
     POST_ROLLBACK,
@@ -25,11 +24,12 @@ from support.fakes.documents import (
     rollback_hooks,
     with_info,
 )
+from support.fakes.ends import HelmFailed, HelmKilled, HelmRun, Hold, Point, RunEnd
 from support.fakes.fence import FakeFence, FakePassage, NotPassed
-from support.waiting import PATIENCE
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
 from helm_rollback.domain.errors import HelmUnavailable
+from helm_rollback.domain.helm_call import HelmCall, HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
@@ -38,105 +38,20 @@ from helm_rollback.helm.failures import classify
 HOST = "fake-host"
 
 
-class Point(Enum):
-    """Where a run can be held."""
-
-    BEFORE_CREATE = auto()
-    AFTER_CREATE = auto()
-    BEFORE_SUPERSEDE = auto()
-    AFTER_SUPERSEDE = auto()
-    AFTER_END = auto()
-    """Its record is final; the process has not ended."""
-
-
-class RunEnd(Enum):
-    """How a run ends where nothing refuses it."""
-
-    SUCCESS = auto()
-    REFUSED_AT_ONCE = auto()
-    """Before its record: nothing is written."""
-    APPLY_FAILS = auto()
-    WAIT_FAILS = auto()
-    PRE_HOOK_FAILS = auto()
-    POST_HOOK_FAILS = auto()
-    KILLED_AT_CREATE = auto()
-    KILLED_AFTER_SUPERSEDE = auto()
-
-
-IMMUTABLE = (
-    'server-side apply failed for object {namespace}/{release} /v1, Kind=ConfigMap: ConfigMap "{release}" is invalid: '
-    "data: Forbidden: field is immutable when `immutable` is set"
-)
-NOT_READY = (
-    "resource Deployment/{namespace}/{release} not ready. status: InProgress, message: Available: 0/1\n"
-    "context deadline exceeded"
-)
-HOOK_FAILED = "resource Job/{namespace}/{release}-job not ready. status: Failed, message: Job Failed. failed: 1/1"
-_TEXTS = {
-    RunEnd.REFUSED_AT_ONCE: "unable to load the revision",
-    RunEnd.APPLY_FAILS: IMMUTABLE,
-    RunEnd.WAIT_FAILS: NOT_READY,
-    RunEnd.PRE_HOOK_FAILS: HOOK_FAILED,
-    RunEnd.POST_HOOK_FAILS: HOOK_FAILED,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class HelmRun:
-    """The script of one run."""
-
-    end: RunEnd = RunEnd.SUCCESS
-    text: str = ""
-    """The cause that Helm prints; empty: that of a real run that ended so."""
-    applied: bool = False
-    """Whether it wrote an object before the apply failed."""
-
-    def cause(self, release_id: ReleaseId) -> str:
-        """What went wrong, in Helm's words."""
-        return self.text or _TEXTS[self.end].format(namespace=release_id.namespace, release=release_id.name)
-
-
-class Reached(asyncio.Event):
-    """That a run stands at its point. Whoever waits for it in vain is told so."""
-
-    async def wait(self) -> Literal[True]:
-        try:
-            return await asyncio.wait_for(super().wait(), PATIENCE)
-        except TimeoutError:
-            raise AssertionError(f"no run of Helm got to the point where it is held, within {PATIENCE:.0f} s") from None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """A run that was asked for."""
 
     release_id: ReleaseId
-    target_revision: int
+    call: HelmCall
     options: HelmOptions
     description: str
 
-
-class Hold:
-    """Keeps a run at a point until it is let go."""
-
-    def __init__(self) -> None:
-        self.reached = Reached()
-        self._released = asyncio.Event()
-
-    def release(self) -> None:
-        self._released.set()
-
-    async def keep(self) -> None:
-        self.reached.set()
-        await self._released.wait()
-
-
-class _Failed(Exception):
-    """Helm ends with exit code 1 and this text."""
-
-
-class _Killed(Exception):
-    """Helm is killed here."""
+    @property
+    def target_revision(self) -> int:
+        """Of a rollback."""
+        assert isinstance(self.call, HelmRollback)
+        return self.call.target_revision
 
 
 class FakeHelm:
@@ -178,45 +93,48 @@ class FakeHelm:
     async def end_orphan(self, process: HelmProcess) -> None:
         self.ended_orphans.append(process)
 
-    async def rollback(
+    async def run(
         self,
         release_id: ReleaseId,
-        target_revision: int,
+        call: HelmCall,
         *,
         options: HelmOptions,
         description: str,
         kubeconfig: str,
         api_state: str,
         started: Callable[[HelmProcess], Awaitable[None]],
+        cancelled: Callable[[], Awaitable[None]] | None = None,
     ) -> HelmExit:
         self.check_available()
-        asked = Started(
-            release_id=release_id, target_revision=target_revision, options=options, description=description
-        )
+        asked = Started(release_id=release_id, call=call, options=options, description=description)
         self.started.append(asked)
-        run = _Run(self._fence.passage(kubeconfig), asked, self.scripts.popleft() if self.scripts else HelmRun(),
+        make = _Run if isinstance(call, HelmRollback) else OtherRun
+        run = make(self._fence.passage(kubeconfig), asked, self.scripts.popleft() if self.scripts else HelmRun(),
                    self._holds, stamped=self._writes_stamp)  # fmt: skip
         pid = next(self._pids)
         task = self._running[pid] = asyncio.ensure_future(run.perform())
         self.most_at_once = max(self.most_at_once, len(self._running))
+        stopping = asyncio.create_task(run.interrupt_when(cancelled)) if cancelled is not None else None
         try:
             await started(HelmProcess(host=HOST, pid=pid, start_ticks=pid))
             await asyncio.wait([task])
         finally:
             task.cancel()
+            if stopping is not None:
+                stopping.cancel()
             del self._running[pid]
         return _exit(task)
 
 
 def _exit(task: asyncio.Task[None]) -> HelmExit:
     problem = None if task.cancelled() else task.exception()
-    if task.cancelled() or isinstance(problem, _Killed):
+    if task.cancelled() or isinstance(problem, HelmKilled):
         return HelmExit(returncode=-9, output="", reason=FailureReason.INTERRUPTED)
     if problem is None:
         return HelmExit(
             returncode=0, output="Rollback was a success! Happy Helming!\n", reason=FailureReason.HELM_FAILED
         )
-    if not isinstance(problem, _Failed | NotPassed):
+    if not isinstance(problem, HelmFailed | NotPassed):
         raise problem
     output = f"Error: {problem}\n"
     return HelmExit(returncode=1, output=output, reason=classify(output, 1))
@@ -234,18 +152,21 @@ class _Run:
         self._holds = holds
         self._stamped = stamped
 
+    async def interrupt_when(self, cancelled: Callable[[], Awaitable[None]]) -> None:
+        raise AssertionError("a rollback is never interrupted")
+
     async def perform(self) -> None:
         current, document = self._prepare()
         await self._at(Point.BEFORE_CREATE)
         try:
             await self._passage.create(document)
         except NotPassed as problem:
-            raise _Failed(f"create: failed to create: {problem}") from problem
+            raise HelmFailed(f"create: failed to create: {problem}") from problem
         except AlreadyStored as problem:
-            raise _Failed("release: already exists") from problem
+            raise HelmFailed("release: already exists") from problem
         await self._at(Point.AFTER_CREATE)
         if self._script.end is RunEnd.KILLED_AT_CREATE:
-            raise _Killed
+            raise HelmKilled
         await self._hooks(document, PRE_ROLLBACK, fails=self._script.end is RunEnd.PRE_HOOK_FAILS)
         await self._apply(current, document)
         if self._script.end is RunEnd.WAIT_FAILS:
@@ -255,7 +176,7 @@ class _Run:
         await self._supersede()
         await self._at(Point.AFTER_SUPERSEDE)
         if self._script.end is RunEnd.KILLED_AFTER_SUPERSEDE:
-            raise _Killed
+            raise HelmKilled
         await self._passage.update(with_info(document, "deployed"))
         await self._at(Point.AFTER_END)
 
@@ -264,11 +185,11 @@ class _Run:
         cluster, target = self._passage.read(), self._asked.target_revision
         stored = cluster.documents(self._asked.release_id.namespace, self._asked.release_id.name)
         if not stored:
-            raise _Failed("release: not found")
+            raise HelmFailed("release: not found")
         if target not in stored:
-            raise _Failed(f"release has no {target} version")
+            raise HelmFailed(f"release has no {target} version")
         if self._script.end is RunEnd.REFUSED_AT_ONCE:
-            raise _Failed(self._script.cause(self._asked.release_id))
+            raise HelmFailed(self._script.cause(self._asked.release_id))
         current = stored[max(stored)]
         if self._stamped:
             return current, rollback_document(
@@ -284,7 +205,7 @@ class _Run:
             self._passage.apply(f"/apis/batch/v1/namespaces/{document['namespace']}/jobs/{hook['name']}")
             hook["last_run"]["phase"] = "Failed" if fails else "Succeeded"
         if fails and not self._asked.options.disable_hooks:
-            raise _Failed(self._script.cause(self._asked.release_id))
+            raise HelmFailed(self._script.cause(self._asked.release_id))
 
     async def _apply(self, current: Document, document: Document) -> None:
         fails = self._script.end is RunEnd.APPLY_FAILS
@@ -302,8 +223,10 @@ class _Run:
             )
         await self._at(Point.AFTER_END)
         if self._script.end is RunEnd.WAIT_FAILS:
-            raise _Failed(f"release {self._asked.release_id.name} failed: {self._script.cause(self._asked.release_id)}")
-        raise _Failed(self._script.cause(self._asked.release_id))
+            raise HelmFailed(
+                f"release {self._asked.release_id.name} failed: {self._script.cause(self._asked.release_id)}"
+            )
+        raise HelmFailed(self._script.cause(self._asked.release_id))
 
     async def _supersede(self) -> None:
         stored = self._passage.read().documents(self._asked.release_id.namespace, self._asked.release_id.name)

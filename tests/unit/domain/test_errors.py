@@ -32,6 +32,11 @@ CASES: list[tuple[errors.Refused, dict[str, str], str]] = [
     (errors.ClusterNotConfigured(None, "default"), {"cluster": "default"}, "no cluster default"),
     (errors.ReleaseNotFound(SHOP), RELEASE, "release default.prod.shop is neither"),
     (
+        errors.ReleaseExists(SHOP, 4, Status.DEPLOYED),
+        RELEASE | {"currentRevision": "4", "status": "DEPLOYED"},
+        "release default.prod.shop is there already: its current revision 4 is DEPLOYED; upgrade it",
+    ),
+    (
         errors.RevisionNotFound(SHOP, 9, 2, 4),
         RELEASE | {"revision": "9", "incarnation": "2", "currentRevision": "4"},
         "has no revision 9 in incarnation 2",

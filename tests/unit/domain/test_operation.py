@@ -27,7 +27,7 @@ def test_the_stamp_without_reason_ends_with_the_target() -> None:
 
 
 def test_the_reason_is_cut_where_helm_allows_no_more() -> None:
-    cut = stamp(ID, 2**31 - 1, "ä" * 300)
+    cut = stamp(ID, f"Rollback to {2**31 - 1}", "ä" * 300)
 
     assert len(cut) == 256
     assert cut.startswith(f"[{ID}] Rollback to 2147483647: ää")
@@ -36,19 +36,19 @@ def test_the_reason_is_cut_where_helm_allows_no_more() -> None:
 def test_a_reason_that_just_fits_is_kept_whole() -> None:
     room = 256 - len(f"[{ID}] Rollback to 1: ")
 
-    assert stamp(ID, 1, "x" * (room - 1) + "!").endswith("!")
-    assert len(stamp(ID, 1, "x" * room)) == 256
+    assert stamp(ID, "Rollback to 1", "x" * (room - 1) + "!").endswith("!")
+    assert len(stamp(ID, "Rollback to 1", "x" * room)) == 256
 
 
 def test_helm_counts_characters_not_bytes() -> None:
     room = 256 - len(f"[{ID}] Rollback to 1: ")
 
-    assert stamp(ID, 1, "🙂" * room).endswith("🙂" * room)
+    assert stamp(ID, "Rollback to 1", "🙂" * room).endswith("🙂" * room)
 
 
 @given(st.uuids(), st.integers(1, 2**31 - 1), st.text(max_size=200))
 def test_every_stamp_tells_its_operation(uuid: object, target: int, reason: str) -> None:
-    assert stamped_operation(stamp(str(uuid), target, reason)) == str(uuid)
+    assert stamped_operation(stamp(str(uuid), f"Rollback to {target}", reason)) == str(uuid)
 
 
 NO_STAMPS = [

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from helm_rollback.domain.chart import ChartArchive, ChartChange, ValuesMode
 from helm_rollback.domain.errors import HelmUnavailable
+from helm_rollback.domain.helm_call import HelmCall, HelmInstall, HelmRollback, HelmUninstall, HelmUpgrade
 from helm_rollback.domain.helm_options import HelmOptions, ServerSideApply, WaitStrategy
 from helm_rollback.domain.release import ReleaseId
-from helm_rollback.helm.argv import go_duration, rollback_argv
+from helm_rollback.helm.argv import Surroundings, go_duration, helm_argv
+from helm_rollback.helm.chart_location import ChartLocation
 from helm_rollback.helm.version import HelmVersion
 
 SHOP = ReleaseId("default", "prod", "shop")
@@ -21,13 +24,19 @@ HELM_3 = HelmVersion(3, 22, 0)
 
 
 def argv(version: HelmVersion = HELM_4_3, revision: int = 7, **options: Any) -> list[str]:
-    return rollback_argv(
+    return argv_of(HelmRollback(revision), version, **options)
+
+
+def argv_of(call: HelmCall, version: HelmVersion = HELM_4_3, **options: Any) -> list[str]:
+    return helm_argv(
         version,
         SHOP,
-        revision,
+        call,
         options=HelmOptions(**options),
         description="[id] --no-hooks",
-        kubeconfig=Path("/private/kubeconfig"),
+        around=Surroundings(
+            kubeconfig=Path("/private/kubeconfig"), chart=ChartLocation("/private/chart.tgz"), values=Path("/values")
+        ),
     )
 
 
@@ -99,3 +108,69 @@ def test_a_revision_is_always_named() -> None:
 
 def test_go_durations_are_whole_milliseconds() -> None:
     assert go_duration(timedelta(microseconds=1_000_400)) == "1s"
+
+
+CHART = ChartArchive(b"a chart")
+
+
+def test_a_plain_install_names_everything() -> None:
+    assert argv_of(HelmInstall(change=ChartChange(chart=CHART))) == [
+        "install",
+        "--kubeconfig=/private/kubeconfig",
+        "--namespace=prod",
+        "--timeout=300s",
+        "--wait=watcher",
+        "--values=/values",
+        "--description=[id] --no-hooks",
+        "--",
+        "shop",
+        "/private/chart.tgz",
+    ]
+
+
+def test_every_wish_of_an_install_has_its_flag() -> None:
+    change = ChartChange(
+        chart=CHART, create_namespace=True, labels={"team": "shop", "a": "b"}, values_mode=ValuesMode.REUSE
+    )
+
+    asked = argv_of(HelmInstall(change=change, replace=True, atomic=True))
+
+    wished = ["--labels=a=b", "--labels=team=shop", "--create-namespace", "--replace", "--rollback-on-failure"]
+    assert [flag for flag in asked if flag in wished] == wished
+    assert "--atomic" in argv_of(HelmInstall(change=change, atomic=True), HELM_3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags"),
+    [
+        (None, []),
+        (ValuesMode.RESET, ["--reset-values"]),
+        (ValuesMode.REUSE, ["--reuse-values"]),
+        (ValuesMode.RESET_THEN_REUSE, ["--reset-then-reuse-values"]),
+    ],
+)
+def test_an_upgrade_prunes_nothing_undoes_nothing_and_treats_values_as_wished(
+    mode: ValuesMode | None, flags: list[str]
+) -> None:
+    asked = argv_of(HelmUpgrade(change=ChartChange(chart=CHART, values_mode=mode, create_namespace=True)))
+
+    assert [flag for flag in asked if "values" in flag and flag != "--values=/values"] == flags
+    assert "--history-max=0" in asked
+    assert "--rollback-on-failure" not in asked
+    assert "--create-namespace" not in asked
+
+
+def test_an_uninstall_keeps_history_unless_it_purges() -> None:
+    assert argv_of(HelmUninstall(keep_history=True), disable_hooks=True) == [
+        "uninstall",
+        "--kubeconfig=/private/kubeconfig",
+        "--namespace=prod",
+        "--timeout=300s",
+        "--wait=watcher",
+        "--no-hooks",
+        "--keep-history",
+        "--description=[id] --no-hooks",
+        "--",
+        "shop",
+    ]
+    assert "--keep-history" not in argv_of(HelmUninstall(keep_history=False))

@@ -15,6 +15,7 @@ import pytest
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
 from helm_rollback.domain.errors import HelmUnavailable
+from helm_rollback.domain.helm_call import HelmRollback
 from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.operation import FailureReason
 from helm_rollback.domain.release import ReleaseId
@@ -53,8 +54,14 @@ async def run(helm: HelmCommand, started: list[HelmProcess] | None = None) -> He
         if started is not None:
             started.append(process)
 
-    return await helm.rollback(
-        SHOP, 2, options=HelmOptions(), description="why", kubeconfig="the kubeconfig", api_state="", started=note
+    return await helm.run(
+        SHOP,
+        HelmRollback(2),
+        options=HelmOptions(),
+        description="why",
+        kubeconfig="the kubeconfig",
+        api_state="",
+        started=note,
     )
 
 
@@ -125,7 +132,9 @@ async def test_where_its_start_can_not_be_noted_helm_is_killed(tmp_path: Path, f
 
     helm = helm_that(tmp_path, folders, "sleep 60")
     with pytest.raises(RuntimeError, match="ledger"):
-        await helm.rollback(SHOP, 2, options=HelmOptions(), description="", kubeconfig="", api_state="", started=fails)
+        await helm.run(
+            SHOP, HelmRollback(2), options=HelmOptions(), description="", kubeconfig="", api_state="", started=fails
+        )
 
     assert not _session_of(seen[0].pid)
     assert is_empty(folders)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from helm_rollback.application.acceptance import checked_reason
 from helm_rollback.application.ports import RevisionPosition
-from helm_rollback.application.rollback import checked_reason
 from helm_rollback.domain.release import ReleaseId, check_dns_label
 from helm_rollback.domain.revision import Mark
 from helm_rollback.domain.status import Status

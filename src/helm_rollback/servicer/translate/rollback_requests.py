@@ -8,33 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from helm_rollback.application.rollback import DEFAULT_EXPIRE_AFTER, RollbackCommand, checked_reason
+from helm_rollback.application.acceptance import checked_reason
+from helm_rollback.application.rollback import RollbackCommand
 from helm_rollback.application.stream_history import StreamStart
 from helm_rollback.domain import resume_token
-from helm_rollback.domain.helm_options import DEFAULT_TIMEOUT, HelmOptions, ServerSideApply, WaitStrategy
 from helm_rollback.domain.operation import OperationState
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.domain.violations import Violations
 from helm_rollback.servicer import page_token
-from helm_rollback.servicer.translate import fields
-from helm_rollback.v1 import helm_options_pb2, release_pb2
+from helm_rollback.servicer.translate import fields, wishes
+from helm_rollback.servicer.translate.wishes import Wish
+from helm_rollback.v1 import release_pb2
 from helm_rollback.v1 import rollback_service_pb2 as pb
 
-NO_WAIT = timedelta()
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackCall:
-    command: RollbackCommand
-    wait_timeout: timedelta
-    """How long the call is to wait for the outcome; absent: not at all."""
-
-
-def rollback(request: pb.RollbackRequest) -> RollbackCall:
+def rollback(request: pb.RollbackRequest) -> Wish[RollbackCommand]:
     return _rollback(request, target_revision=request.target_revision, allow_marked_bad=request.allow_marked_bad)
 
 
-def rollback_last_successful(request: pb.RollbackLastSuccessfulRequest) -> RollbackCall:
+def rollback_last_successful(request: pb.RollbackLastSuccessfulRequest) -> Wish[RollbackCommand]:
     return _rollback(request, target_revision=None, allow_marked_bad=False)
 
 
@@ -43,68 +35,19 @@ def _rollback(
     *,
     target_revision: int | None,
     allow_marked_bad: bool,
-) -> RollbackCall:
+) -> Wish[RollbackCommand]:
     found = Violations()
-    release_id = fields.release_id(request, found)
-    wait_timeout = found.take(lambda: fields.span(request.wait_timeout, field="wait_timeout"), NO_WAIT)
-    expire_after = DEFAULT_EXPIRE_AFTER
-    if request.HasField("expire_after"):
-        expire_after = found.take(lambda: fields.span(request.expire_after, field="expire_after"), expire_after)
-    options = found.take(lambda: helm_options(request.helm_options), HelmOptions())
-    expected = request.expected_current_revision if request.HasField("expected_current_revision") else None
+    wait_timeout = wishes.wait_timeout(request, found)
+    common = wishes.common(request, found)
     command = found.finish(
         lambda: RollbackCommand(
-            release_id=release_id,
+            **common,
             target_revision=target_revision,
-            request_id=request.request_id,
-            expected_current_revision=expected,
-            reason=request.reason,
-            helm_options=options,
-            expire_after=expire_after,
-            take_over_pending=request.take_over_pending,
             allow_marked_bad=allow_marked_bad,
             remove_leftovers=request.remove_leftovers,
         )
     )
-    return RollbackCall(command=command, wait_timeout=wait_timeout)
-
-
-def helm_options(options: helm_options_pb2.HelmOptions) -> HelmOptions:
-    """Helm's options; an absent message is the same as an empty one."""
-    found = Violations()
-    timeout = DEFAULT_TIMEOUT
-    if options.HasField("timeout"):
-        timeout = found.take(lambda: fields.span(options.timeout, field="helm_options.timeout"), timeout)
-    strategy = found.take(
-        lambda: fields.choice(
-            options.wait_strategy,
-            of=WaitStrategy,
-            proto=helm_options_pb2.HelmOptions.WaitStrategy.DESCRIPTOR,
-            field="helm_options.wait_strategy",
-        ),
-        None,
-    )
-    server_side = found.take(
-        lambda: fields.choice(
-            options.server_side_apply,
-            of=ServerSideApply,
-            proto=helm_options_pb2.HelmOptions.ServerSideApply.DESCRIPTOR,
-            field="helm_options.server_side_apply",
-        ),
-        None,
-    )
-    return found.finish(
-        lambda: HelmOptions(
-            timeout=timeout,
-            wait_strategy=strategy or WaitStrategy.WATCHER,
-            wait_for_jobs=options.wait_for_jobs,
-            disable_hooks=options.disable_hooks,
-            cleanup_on_fail=options.cleanup_on_fail,
-            force_replace=options.force_replace,
-            force_conflicts=options.force_conflicts,
-            server_side_apply=server_side or ServerSideApply.AUTO,
-        )
-    )
+    return Wish(command=command, wait_timeout=wait_timeout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
