@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_cluster import LocalCluster
 from support.by_hand import REJECTED, ByHand
 from support.charts import config_map
 from support.curl import Curl
@@ -43,6 +44,11 @@ def archive(by_hand: ByHand) -> Any:
     return packed
 
 
+def config_maps(cluster: LocalCluster, namespace: str) -> list[str]:
+    listed = cluster.client.get(f"/api/v1/namespaces/{namespace}/configmaps")
+    return [item["metadata"]["name"] for item in listed["items"]]
+
+
 def history(curl: Curl, shop: str) -> list[tuple[int, str, int, str, str]]:
     revisions = curl("GET", f"/releases/{shop}/history").body["revisions"]
     return [
@@ -63,7 +69,9 @@ def test_install_upgrade_and_rollback(curl: Curl, shop: str, archive: Any, by_ha
         {"releaseId": shop, "archive": archive("1.0.0"), "valuesYaml": "color: red\n", "reason": "the first"},
         WAIT,
     )
-    upgraded = curl("POST", f"/releases/{shop}/upgrade", {"archive": archive("1.1.0"), "valuesYaml": "color: blue\n"}, WAIT)
+    upgraded = curl(
+        "POST", f"/releases/{shop}/upgrade", {"archive": archive("1.1.0"), "valuesYaml": "color: blue\n"}, WAIT
+    )
     accepted = curl("POST", f"/releases/{shop}/rollback", {"targetRevision": 1})
     ended = curl("GET", accepted.headers["location"].removeprefix("/api/v1/helm"), None, WAIT)
 
@@ -104,7 +112,7 @@ def test_after_a_failed_upgrade_it_goes_back_to_the_last_successful(
 
 
 def test_an_atomic_install_that_fails_leaves_nothing_but_its_story(
-    curl: Curl, shop: str, archive: Any, by_hand: ByHand
+    curl: Curl, shop: str, archive: Any, local_cluster: LocalCluster, namespace: str
 ) -> None:
     chart = archive("1.0.0", bad=REJECTED, extra=config_map(name="extra", a="1"))
     failed = curl("POST", "/releases", {"releaseId": shop, "archive": chart, "atomic": True, "reason": "try"}, WAIT)
@@ -114,7 +122,7 @@ def test_an_atomic_install_that_fails_leaves_nothing_but_its_story(
     assert operation["failure"]["applied"] == "NOT_APPLIED"
     assert "uninstalled due to" in operation["failure"]["message"]
     assert "No_Name" in operation["failure"]["helmOutput"]
-    assert by_hand.helm.names_of("configmaps") == []
+    assert config_maps(local_cluster, namespace) == []
     revision = curl("GET", f"/releases/{shop}/revisions/1").body["revision"]
     assert (revision["status"], revision["storedByHelm"], revision["reason"]) == ("UNINSTALLED", False, "try")
     again = curl("POST", "/releases", {"releaseId": shop, "archive": archive("1.0.1")}, WAIT)
@@ -130,7 +138,9 @@ def test_an_atomic_upgrade_that_fails_ends_on_the_last_that_worked(
     by_hand.fail_to_upgrade("1.2.0")
     by_hand.fail_to_roll_back(3)
     by_hand.helm.rollback("shop", 2)
-    failed = curl("POST", f"/releases/{shop}/upgrade", {"archive": archive("2.0.0", bad=REJECTED), "atomic": True}, WAIT)
+    failed = curl(
+        "POST", f"/releases/{shop}/upgrade", {"archive": archive("2.0.0", bad=REJECTED), "atomic": True}, WAIT
+    )
     upgrade = failed.body["operation"]
     operations = curl("GET", f"/operations?releaseId={shop}").body["operations"]
     undone = curl("GET", f"/operations/{operations[0]['operationId']}", None, WAIT).body["operation"]
@@ -146,14 +156,18 @@ def test_an_atomic_upgrade_that_fails_ends_on_the_last_that_worked(
 
 @pytest.mark.parametrize("purge", [False, True])
 def test_an_uninstall_is_undone_by_a_rollback(
-    curl: Curl, shop: str, archive: Any, by_hand: ByHand, purge: bool
+    curl: Curl, shop: str, archive: Any, by_hand: ByHand, local_cluster: LocalCluster, namespace: str, purge: bool
 ) -> None:
     curl("POST", "/releases", {"releaseId": shop, "archive": archive("1.0.0")}, WAIT)
     gone = curl("DELETE", f"/releases/{shop}?reason=enough&purge={str(purge).lower()}", None, WAIT)
-    objects = by_hand.helm.names_of("configmaps")
+    objects = config_maps(local_cluster, namespace)
     back = curl("POST", f"/releases/{shop}/rollback", {"targetRevision": 1}, WAIT)
 
-    assert (gone.code, gone.body["operation"]["state"], gone.body["operation"]["reason"]) == (200, "SUCCEEDED", "enough")
+    assert (gone.code, gone.body["operation"]["state"], gone.body["operation"]["reason"]) == (
+        200,
+        "SUCCEEDED",
+        "enough",
+    )
     assert objects == []
     assert back.body["operation"]["state"] == "SUCCEEDED"
     assert by_hand.charts[2] == "1.0.0"

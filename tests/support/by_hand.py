@@ -53,3 +53,9 @@ class ByHand:
     def charts(self) -> dict[int, str]:
         """The chart version of each revision."""
         return {entry["revision"]: entry["chart"].removeprefix("demo-") for entry in self.helm.history_json("shop")}
+
+    def packed(self, version: str, **templates: str) -> bytes:
+        """A version of the chart, as `helm package` packs it."""
+        chart = self.chart(version, **templates)
+        self.helm.run("package", chart, "--destination", self.folder)
+        return (self.folder / f"{chart.name}-{version}.tgz").read_bytes()

@@ -39,4 +39,6 @@ class Curl:
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         named = dict(line.split(": ", 1) for line in lines)
-        return Answered(int(first.split()[1]), {key.lower(): value for key, value in named.items()}, json.loads(content))
+        return Answered(
+            int(first.split()[1]), {key.lower(): value for key, value in named.items()}, json.loads(content)
+        )

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from support.ledgers import AnyDatabase, opened
-from support.samples import NOON, SHOP, a_release, a_revision, a_transition, an_operation, operation_id, finished
+from support.samples import NOON, SHOP, a_release, a_revision, a_transition, an_operation, finished, operation_id
 
-from helm_rollback.domain.chart import ChartChange, OciChart
 from helm_rollback.application.ports import LedgerTransaction
+from helm_rollback.domain.chart import ChartChange, OciChart
 from helm_rollback.store.rules import RULES
 from helm_rollback.store.tables import metadata
 
