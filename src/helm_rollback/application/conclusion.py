@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +20,9 @@ from helm_rollback.domain.recovery import UninstallEvidence
 from helm_rollback.domain.revision import Revision
 from helm_rollback.domain.status import Status
 
+_OBSERVER_SECONDS = 5.0
+"""How long the observer is waited for, who sees what no list shows any more."""
+
 
 class Conclusion:
     """Ends one operation. Every method may raise GaveUp."""
@@ -27,6 +31,7 @@ class Conclusion:
         self._cluster = cluster
         self._lease = lease
         self._journal = journal
+        self._ledger = ports.ledger
         self._new_operation_id = ports.new_operation_id
         self._leftovers = Leftovers(ports, cluster, lease, journal)
 
@@ -36,7 +41,10 @@ class Conclusion:
             await self._of_uninstall(run, situation)
             return
         own = situation.own
-        if own is not None and own.status.is_pending and not own.stored_by_helm:
+        undone = self._is_undone_by_helm and run.created_record
+        if undone and own is None:
+            own = await self._seen_meanwhile()
+        if own is not None and own.status.is_pending and not own.stored_by_helm and not undone:
             own = None  # a dead attempt's, that was removed before this run
         is_rollback = self._journal.operation.type is OperationType.ROLLBACK
         if is_rollback and own is None and run.created_record and _may_be_of_run(situation):
@@ -145,10 +153,35 @@ class Conclusion:
         problem = await self.set_failed(own, situation) if own.status.is_pending else ""
         await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)
 
+    async def _seen_meanwhile(self) -> Revision | None:
+        """The revision of a record that came and went: no list shows it any more, but the observer is about to tell it."""
+        operation = self._journal.operation
+        deadline = asyncio.get_running_loop().time() + _OBSERVER_SECONDS
+        with self._ledger.watch(operation.release_id) as wakeup:
+            while True:
+                seen = await self._journal.read(
+                    lambda view: view.revision(
+                        operation.release_id, operation.base_revision + 1, incarnation=operation.incarnation
+                    )
+                )
+                ours = seen is not None and seen.operation_id == operation.operation_id and not seen.stored_by_helm
+                left = deadline - asyncio.get_running_loop().time()
+                if ours or left <= 0:
+                    return seen if ours else None
+                await wakeup.wait(left)
+
+    @property
+    def _is_undone_by_helm(self) -> bool:
+        """Whether Helm itself undoes the operation where it fails, and deletes its record."""
+        return self._journal.operation.type is OperationType.INSTALL and self._journal.operation.atomic
+
     async def _fail_with_chart(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
-        undone = self._journal.operation.type is OperationType.INSTALL and not own.stored_by_helm
+        undone = self._is_undone_by_helm and not own.stored_by_helm
         failure = outcome.failure_undone(run) if undone else outcome.failure_of_chart(own, run)
         problem = await self.set_failed(own, situation)
+        if undone:
+            await self._journal.durably(lambda tx: observation.note_undone(tx, own.release_id))
+        await self._journal.read_again()
         if self._journal.operation.cancel_requested and failure.reason is FailureReason.INTERRUPTED:
             failure = replace(failure, message=f"cancelled on request: {failure.message}")
         await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)

@@ -66,6 +66,14 @@ def apply_removal(tx: LedgerTransaction, release_id: ReleaseId, *, revision: int
     project(tx, release_id)
 
 
+def note_undone(tx: LedgerTransaction, release_id: ReleaseId) -> None:
+    """Note that Helm undid an install that failed, where its record went before it was seen UNINSTALLING."""
+    release = tx.lock_release(release_id)
+    if release is not None and tx.newest_revision(release_id, incarnation=release.incarnation, stored=True) is None:
+        _uninstalled(tx, release)
+        project(tx, release_id)
+
+
 def _uninstalled(tx: LedgerTransaction, release: Release) -> None:
     """Helm writes no UNINSTALLED when it purges (`pkg/action/uninstall.go`); the last removal says it."""
     newest = tx.newest_revision(release.release_id, incarnation=release.incarnation, stored=False)

@@ -6,7 +6,6 @@ scripts end them as they end a rollback.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import tarfile
 from collections.abc import Awaitable, Callable
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 from support.fakes.cluster import AlreadyStored
 from support.fakes.documents import Chart, Document, go_time, release_document, with_info
-from support.fakes.ends import HelmFailed, HelmKilled, HelmRun, Hold, Point, RunEnd
+from support.fakes.ends import HelmFailed, HelmKilled, HelmRun, Hold, Point, Reached, RunEnd
 from support.fakes.fence import FakePassage, NotPassed
 
 from helm_rollback.domain.chart import ChartArchive, ChartChange, ValuesMode
@@ -65,11 +64,11 @@ class OtherRun:
         self._asked = asked
         self._script = script
         self._holds = holds
-        self._interrupted = asyncio.Event()
+        self.interrupted = Reached()
 
     async def interrupt_when(self, cancelled: Callable[[], Awaitable[None]]) -> None:
         await cancelled()
-        self._interrupted.set()
+        self.interrupted.set()
 
     async def perform(self) -> None:
         if isinstance(self._asked.call, HelmUninstall):
@@ -127,7 +126,7 @@ class OtherRun:
         return with_info(document, "pending-install", "Initial install underway")
 
     async def _end(self, document: Document, current: Document | None, call: HelmInstall | HelmUpgrade) -> None:
-        if self._interrupted.is_set():
+        if self.interrupted.is_set():
             await self._fail(document, call, "context canceled")
         match self._script.end:
             case RunEnd.KILLED_AT_CREATE:

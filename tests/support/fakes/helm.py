@@ -69,6 +69,7 @@ class FakeHelm:
         self.started: list[Started] = []
         self.ended_orphans: list[HelmProcess] = []
         self.most_at_once = 0
+        self._newest: _Run | OtherRun | None = None
 
     @property
     def writes_stamp(self) -> bool:
@@ -78,6 +79,11 @@ class FakeHelm:
         """Hold every run at `point`, until the hold is released."""
         self._holds[point] = Hold()
         return self._holds[point]
+
+    async def until_interrupted(self) -> None:
+        """Wait until the run that began last was interrupted."""
+        assert isinstance(self._newest, OtherRun)
+        await self._newest.interrupted.wait()
 
     def kill(self, process: HelmProcess) -> None:
         """`kill -9`."""
@@ -111,6 +117,7 @@ class FakeHelm:
         make = _Run if isinstance(call, HelmRollback) else OtherRun
         run = make(self._fence.passage(kubeconfig), asked, self.scripts.popleft() if self.scripts else HelmRun(),
                    self._holds, stamped=self._writes_stamp)  # fmt: skip
+        self._newest = run
         pid = next(self._pids)
         task = self._running[pid] = asyncio.ensure_future(run.perform())
         self.most_at_once = max(self.most_at_once, len(self._running))

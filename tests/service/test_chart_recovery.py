@@ -1,0 +1,88 @@
+"""A service that is killed in the middle of an install, an upgrade or an uninstall: what its successor makes of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from support.chart_operations import Ask, install, killed_at, uninstall, upgrade
+from support.fakes import Chart, Point
+from support.recovery import outcome_after_restart, reason
+from support.world import World
+
+from helm_rollback.v1.release_pb2 import Failure, Operation
+
+INSTALL = partial(install, chart=Chart(version="1.0.0"))
+UPGRADE = partial(upgrade, chart=Chart(version="3.0.0"))
+
+
+@pytest.mark.parametrize("point", [Point.BEFORE_CREATE, Point.AFTER_CREATE, Point.AFTER_SUPERSEDE, Point.AFTER_END])
+async def test_an_interrupted_install_is_carried_out(world: World, point: Point) -> None:
+    killed = await killed_at(world, point, INSTALL)
+
+    ended = await outcome_after_restart(world, killed)
+
+    attempts = 1 if point is Point.AFTER_END else 2
+    assert (ended.state, ended.attempt, ended.result_revision, ended.incarnation) == (
+        Operation.SUCCEEDED, attempts, 1, 1,
+    )  # fmt: skip
+    assert world.by_hand.statuses == {1: "deployed"}
+
+
+@pytest.mark.parametrize("point", [Point.BEFORE_CREATE, Point.AFTER_CREATE, Point.AFTER_SUPERSEDE, Point.AFTER_END])
+async def test_an_interrupted_upgrade_is_carried_out(world: World, point: Point) -> None:
+    world.release()
+    killed = await killed_at(world, point, UPGRADE)
+
+    ended = await outcome_after_restart(world, killed)
+
+    attempts = 1 if point is Point.AFTER_END else 2
+    assert (ended.state, ended.attempt, ended.result_revision) == (Operation.SUCCEEDED, attempts, 3)
+    assert world.by_hand.statuses == {1: "superseded", 2: "superseded", 3: "deployed"}
+
+
+@pytest.mark.parametrize("purge", [False, True])
+@pytest.mark.parametrize("point", [Point.BEFORE_CREATE, Point.AFTER_CREATE, Point.AFTER_END])
+async def test_an_interrupted_uninstall_is_carried_out(world: World, point: Point, purge: bool) -> None:
+    world.release()
+    killed = await killed_at(world, point, partial(uninstall, purge=purge))
+
+    ended = await outcome_after_restart(world, killed)
+
+    attempts = 1 if point is Point.AFTER_END else 2
+    assert (ended.state, ended.attempt) == (Operation.SUCCEEDED, attempts)
+    assert world.by_hand.statuses == ({} if purge else {1: "superseded", 2: "uninstalled"})
+
+
+@pytest.mark.parametrize("ask", [UPGRADE, uninstall], ids=["upgrade", "uninstall"])
+async def test_killed_before_helm_wrote_and_overtaken_it_is_not_run_again(world: World, ask: Ask) -> None:
+    world.release()
+    killed = await killed_at(world, Point.BEFORE_CREATE, ask)
+    world.by_hand.upgrade(Chart(version="9.0.0"))
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert reason(ended) in {"EXTERNAL_CHANGE", "INTERRUPTED"}
+    assert len(world.helm.started) == 1
+    assert world.by_hand.statuses[3] == "deployed"
+
+
+async def test_somebody_elses_install_is_not_taken_for_ours(world: World) -> None:
+    killed = await killed_at(world, Point.BEFORE_CREATE, INSTALL)
+    world.by_hand.install(Chart(version="9.0.0"))
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.failure.applied) == ("EXTERNAL_CHANGE", Failure.NOT_APPLIED)
+
+
+async def test_an_interrupted_upgrade_that_others_went_over_is_not_run_again(world: World) -> None:
+    world.release()
+    killed = await killed_at(world, Point.AFTER_CREATE, UPGRADE)
+    world.by_hand.rollback(1)
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.result_revision) == ("INTERRUPTED", 3)
+    assert world.by_hand.statuses[3] == "failed"
+    assert world.by_hand.statuses[4] == "deployed"
