@@ -154,7 +154,7 @@ class Conclusion:
         await self.fail(replace(failure, message=f"{failure.message}{problem}"), result=own)
 
     async def _seen_meanwhile(self) -> Revision | None:
-        """The revision of a record that came and went: no list shows it any more, but the observer is about to tell it."""
+        """The revision of a record that came and went: no list shows it, but the observer is about to tell it."""
         operation = self._journal.operation
         deadline = asyncio.get_running_loop().time() + _OBSERVER_SECONDS
         with self._ledger.watch(operation.release_id) as wakeup:
