@@ -60,7 +60,7 @@ def answer_too_early() -> None:
     write = SqlLedger.write
 
     async def early(self: SqlLedger, body: Callable[[LedgerTransaction], Any]) -> Any:
-        if body.__qualname__ != "rollback.<locals>.body":
+        if body.__qualname__ != "accept.<locals>.body":
             return await write(self, body)
         try:
             await write(self, lambda tx: _take_back(body(tx)))
@@ -83,7 +83,7 @@ def keep_the_dead_record() -> None:
         return ""
 
     vars(execution)["next_step"] = run_anyway
-    vars(helm_run)["_changed_since"] = unchanged
+    setattr(helm_run._Judge, "_changed_since", unchanged)  # noqa: B010
     setattr(RecordRules, "refusal", lambda _self, **_: "")  # noqa: B010
 
 

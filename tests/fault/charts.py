@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fault.scenes import Kind
 from support.charts import config_map, write_chart
@@ -38,3 +42,20 @@ def make_release(helm: Helm, folder: Path, release: str, kind: Kind) -> None:
         fails = kind is Kind.BROKEN and revision == REVISIONS
         done = helm.upgrade(release, write_round_chart(folder, release, kind, revision), check=not fails)
         assert bool(done.returncode) == fails, done.stderr
+
+
+@cache
+def archive_of_round_chart(release: str, *, broken: bool) -> bytes:
+    """What the service is given for an upgrade or an install: a further revision's chart, packed.
+
+    Once: packed again it would have another time in it, and be another request.
+    """
+    with TemporaryDirectory() as folder:
+        kind, revision = (Kind.BROKEN, REVISIONS) if broken else (Kind.GOOD, REVISIONS + 2)
+        chart = write_round_chart(Path(folder), release, kind, revision)
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            for file in sorted(chart.rglob("*")):
+                if file.is_file():
+                    archive.add(file, f"demo/{file.relative_to(chart)}")
+        return buffer.getvalue()

@@ -48,6 +48,8 @@ def _check_end(evidence: Evidence, operation: Row) -> Iterator[str]:
     result = operation["base_revision"] + 1
     deployed = [write for write in by_run if write.revision == result and write.status == "deployed"]
     match operation["state"]:
+        case "SUCCEEDED" if operation["type"] == "UNINSTALL":
+            yield from _check_uninstalled(operation, by_run)
         case "SUCCEEDED":
             if operation["result_revision"] != result:
                 yield f"its result is {operation['result_revision']}, after {operation['base_revision']}"
@@ -65,6 +67,21 @@ def _check_end(evidence: Evidence, operation: Row) -> Iterator[str]:
     yield from _check_not_pending(evidence, release, operation)
 
 
+def _check_uninstalled(operation: Row, by_run: list[Write]) -> Iterator[str]:
+    """Its Helm left no record where it was to purge, and said so in the newest where it was not."""
+    if operation["result_revision"]:
+        yield f"it is an uninstall, and has the result {operation['result_revision']}"
+    if any(write.verb == "create" and write.revision for write in by_run):
+        yield "it is an uninstall, and its Helm created a record"
+    if not by_run:
+        return  # there was nothing to do
+    last = [write for write in by_run if write.revision == operation["base_revision"]][-1:]
+    if operation["purge"] and not (last and last[0].verb == "delete"):
+        yield "it was to purge, and its Helm did not delete the newest record"
+    if not operation["purge"] and not (last and last[0].status == "uninstalled"):
+        yield "its Helm did not write the newest record uninstalled"
+
+
 def _check_failed(evidence: Evidence, operation: Row, by_run: list[Write], deployed: list[Write]) -> Iterator[str]:
     reason, applied = operation["failure"]["reason"], operation["failure"]["applied"]
     if deployed:
@@ -72,7 +89,8 @@ def _check_failed(evidence: Evidence, operation: Row, by_run: list[Write], deplo
     if reason in _NOTHING_RUN and not operation["attempt"] and by_run:
         yield f"it failed with {reason}, and its Helm wrote {[write.name for write in by_run]}"
     objects = [write.name for write in by_run if not write.revision]
-    if applied == "NOT_APPLIED" and objects:
+    undone = operation["type"] == "INSTALL" and operation["atomic"]
+    if applied == "NOT_APPLIED" and objects and not undone:
         yield f"nothing was applied, it says, and its Helm wrote {objects}"
     if reason == "INTERNAL":
         yield f"it failed with an internal error: {operation['failure']['message']}"
@@ -87,13 +105,14 @@ def _check_objects(evidence: Evidence, operation: Row, release: str, finished: W
     target = objects_of(finished.payload)
     live = dict(evidence.live.config_maps.get(release, {}))
     listed = {each["name"] for each in operation["leftover_objects"]}
-    wanted = _target_payload(evidence, operation)
+    is_rollback = operation["type"] == "ROLLBACK"
+    wanted = _target_payload(evidence, operation) if is_rollback else None
     if wanted is not None and objects_of(wanted) != target:
         yield f"its record holds other objects than its target, revision {operation['target_revision']}"
     for name in sorted(set(target) | set(live)):
         if name in target and live.get(name) != target[name]:
             yield f"{name} should be {target[name]} and is {live.get(name)}"
-        if name not in target and name not in listed:
+        if is_rollback and name not in target and name not in listed:
             yield f"{name} is live, not of the target, and not listed as left over"
     for name in listed & _objects_of_base(evidence, operation):
         yield f"{name} was left over, though the revision that it replaced had it"

@@ -9,22 +9,16 @@ from datetime import UTC, datetime
 from threading import Event, Lock
 
 import grpc
-from fault.plan import Wish
-from google.protobuf.duration_pb2 import Duration
+from fault.requests import call
+from fault.wish import Wish
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from helm_rollback.v1.helm_options_pb2 import HelmOptions
 from helm_rollback.v1.release_pb2 import Operation
-from helm_rollback.v1.rollback_service_pb2 import RollbackLastSuccessfulRequest, RollbackRequest
-from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
 
 ASK_AGAIN = {"STORE_UNAVAILABLE", "CLUSTER_UNREACHABLE", "HELM_UNAVAILABLE", "SERVER_DRAINING", "OVERLOADED"}
 """The contract's words for "later"."""
-_CALL_SECONDS = 8.0
 _PAUSE = 0.05
-_OPTIONS = HelmOptions(timeout=Duration(seconds=4))
-"""Where other people's Helm deletes what ours has just made, ours waits for it as long as this."""
 GIVE_UP_SECONDS = 40.0
 
 Address = Callable[[], str]
@@ -93,7 +87,7 @@ def _ask(wish: Wish, release_id: str, address: Address, answers: Answers) -> Non
     give_up = time.monotonic() + GIVE_UP_SECONDS
     while time.monotonic() < give_up:
         try:
-            operation = _call(wish, release_id, address())
+            operation = call(wish, release_id, address())
         except grpc.RpcError as error:
             reason = reason_of(error)
             if reason and reason not in ASK_AGAIN:
@@ -107,30 +101,6 @@ def _ask(wish: Wish, release_id: str, address: Address, answers: Answers) -> Non
             return
         time.sleep(_PAUSE)
     answers.unanswered.append(wish)
-
-
-def _call(wish: Wish, release_id: str, address: str) -> Operation:
-    wait = Duration(seconds=5) if wish.waits else Duration()
-    with grpc.insecure_channel(address) as channel:
-        stub = RollbackServiceStub(channel)
-        if wish.target:
-            request = RollbackRequest(
-                release_id=release_id,
-                target_revision=wish.target,
-                request_id=wish.request_id,
-                wait_timeout=wait,
-                remove_leftovers=wish.remove_leftovers,
-                helm_options=_OPTIONS,
-            )
-            return stub.Rollback(request, timeout=_CALL_SECONDS).operation
-        last = RollbackLastSuccessfulRequest(
-            release_id=release_id,
-            request_id=wish.request_id,
-            wait_timeout=wait,
-            remove_leftovers=wish.remove_leftovers,
-            helm_options=_OPTIONS,
-        )
-        return stub.RollbackLastSuccessful(last, timeout=_CALL_SECONDS).operation
 
 
 def reason_of(error: grpc.RpcError) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
-from uuid import UUID
 
 from fault.scenes import SCENES, Kind
+from fault.wish import Wish, draw_wish
 
 from helm_rollback.application.crash_points import CrashPoint
 
@@ -60,19 +60,6 @@ HALTS = (
 """Where standing still might do most harm: something was decided, and is not done."""
 OF_THE_NETWORK = {Fault.CUT, Fault.REFUSE, Fault.DELAY, Fault.STALL}
 OF_THE_DATABASE = {Fault.DATABASE_CRASH, Fault.DATABASE_PAUSE}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """A rollback that a client asks for, with one request id until it is answered."""
-
-    request_id: str
-    release: str
-    target: int
-    """0: the last successful one."""
-    waits: bool = True
-    """Whether the call stays until the operation has ended."""
-    remove_leftovers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +124,7 @@ class _Draw:
     releases: dict[str, Kind] = field(default_factory=dict)
 
     def wish(self) -> Wish:
-        return Wish(
-            request_id=str(UUID(int=self.random.getrandbits(128), version=4)),
-            release=self.random.choice(list(self.releases)),
-            target=self.random.choice([0, 1, 1, 2, 2, 3]),
-            waits=self.random.random() < 0.7,
-            remove_leftovers=self.random.random() < 0.2,
-        )
+        return draw_wish(self.random, list(self.releases))
 
     def by_hand(self) -> tuple[HandWork, ...]:
         """In half of the rounds nobody else is there."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from fault.wish import Does, Wish
 
 from helm_rollback.application.crash_points import CrashPoint
-
-if TYPE_CHECKING:
-    from fault.plan import Wish
 
 
 class Kind(StrEnum):
@@ -38,7 +37,7 @@ class Scene:
     def wish(self, any_wish: Wish, releases: Mapping[str, Kind]) -> Wish:
         """The wish that leads there."""
         release = next(name for name, kind in releases.items() if kind is self.kind)
-        return replace(any_wish, release=release, target=1, remove_leftovers=self.remove_leftovers)
+        return replace(any_wish, release=release, does=Does.ROLLBACK, target=1, remove_leftovers=self.remove_leftovers)
 
 
 SCENES: Final = {

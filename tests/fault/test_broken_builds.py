@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault.plan import Engine, Fault, Plan, Wish
+from fault.plan import Engine, Fault, Plan
 from fault.run import Result, carry_out
 from fault.scenes import Kind
 from fault.site import Site
+from fault.wish import Wish
 
 from helm_rollback.application.crash_points import CrashPoint
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fault.plan import Engine, Fault, Plan, Wish
+from fault.plan import Engine, Fault, Plan
 from fault.run import carry_out
 from fault.scenes import SCENES, Scene
 from fault.site import Site
+from fault.wish import Wish
 
 from helm_rollback.application.crash_points import CrashPoint
 

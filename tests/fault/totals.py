@@ -25,6 +25,7 @@ class Totals:
     ends: Counter[str] = field(default_factory=Counter)
     """State, or reason of the failure → operations."""
     attempts: Counter[int] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
@@ -38,15 +39,17 @@ class Totals:
             failure = operation["failure"]
             self.ends[str(failure["reason"] if failure else operation["state"])] += 1
             self.attempts[operation["attempt"]] += 1
+            self.types[operation["type"]] += 1
 
     def text(self) -> str:
         """As Markdown."""
         ends = ", ".join(f"{count} {end}" for end, count in self.ends.most_common())
         attempts = ", ".join(f"{count} with {number}" for number, count in sorted(self.attempts.items()))
+        types = ", ".join(f"{count} {name}" for name, count in self.types.most_common())
         lines = [
             f"{self.engine}: {self.rounds} rounds from seed {self.first_seed} on, 0 violations, "
             f"{median(self.seconds):.1f} s a round; {self.missed} more whose fault fell outside every operation.",
-            f"{sum(self.ends.values())} operations: {ends}. Attempts: {attempts}.",
+            f"{sum(self.ends.values())} operations: {types}. Ends: {ends}. Attempts: {attempts}.",
             "",
             "| fault | rounds |",
             "|---|---|",
