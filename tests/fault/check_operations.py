@@ -112,7 +112,7 @@ def _check_objects(evidence: Evidence, operation: Row, release: str, finished: W
     for name in sorted(set(target) | set(live)):
         if name in target and live.get(name) != target[name]:
             yield f"{name} should be {target[name]} and is {live.get(name)}"
-        if is_rollback and name not in target and name not in listed:
+        if is_rollback and name not in target and name not in listed | _objects_before(evidence, operation):
             yield f"{name} is live, not of the target, and not listed as left over"
     for name in listed & _objects_of_base(evidence, operation):
         yield f"{name} was left over, though the revision that it replaced had it"
@@ -135,6 +135,13 @@ def _target_payload(evidence: Evidence, operation: Row) -> bytes | None:
 def _objects_of_base(evidence: Evidence, operation: Row) -> set[str]:
     payload = _payload(evidence, operation, operation["base_revision"])
     return set(objects_of(payload)) if payload is not None else set()
+
+
+def _objects_before(evidence: Evidence, operation: Row) -> set[str]:
+    """What revisions older than the target had: left over of these is nothing that a rollback to it is to list."""
+    numbers = range(1, operation["target_revision"])
+    found = [_payload(evidence, operation, number) for number in numbers]
+    return {name for payload in found if payload is not None for name in objects_of(payload)}
 
 
 def _payload(evidence: Evidence, operation: Row, number: int) -> bytes | None:
