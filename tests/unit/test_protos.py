@@ -42,6 +42,7 @@ METHODS = {
         "ListRevisions",
         "GetRevision",
         "MarkRevision",
+        "StreamReleases",
         "Install",
         "Upgrade",
         "Uninstall",
@@ -83,6 +84,8 @@ FIELDS = {
     "ListOperationsResponse": "operations next_page_token",
     "CancelOperationRequest": "operation_id reason",
     "CancelOperationResponse": "operation",
+    "StreamReleasesRequest": "cluster namespace release_ids",
+    "StreamReleasesResponse": "release caught_up heartbeat",
     "RepositoryChart": "repository name",
     "InstallRequest": "release_id archive oci repository version values_yaml atomic create_namespace labels"
     " request_id reason helm_options wait_timeout expire_after",

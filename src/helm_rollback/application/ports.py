@@ -46,6 +46,9 @@ class LedgerView(Protocol):
     ) -> list[Release]:
         """Ordered by release id (as text); only those behind the id `after`. Empty filters match all."""
 
+    def releases_with_events(self, *, since: datetime) -> list[Release]:
+        """Those whose newest event is of that time or later."""
+
     def revision(self, release_id: ReleaseId, revision: int, *, incarnation: int) -> Revision | None:
         """The revision that bears the number now; replaced ones are not found."""
 
@@ -231,6 +234,9 @@ class Ledger(Protocol):
 
     def watch(self, release_id: ReleaseId) -> AbstractContextManager[Wakeup]:
         """Be woken at each event of one release."""
+
+    def watch_releases(self) -> AbstractContextManager[Wakeup]:
+        """Be woken at each event of any release."""
 
     def watch_operations(self) -> AbstractContextManager[Wakeup]:
         """Be woken when an operation is accepted."""

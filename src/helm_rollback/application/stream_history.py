@@ -100,7 +100,7 @@ async def stream_history(
                 position = event.sequence
                 if _ends(event, awaited):
                     return
-            if not events and await _quiet(ports, wakeup):
+            if not events and await quiet(ports, wakeup):
                 yield Heartbeat(await ports.ledger.read(lambda view: view.now()), position)
 
 
@@ -126,7 +126,7 @@ async def _page(ports: Ports, release_id: ReleaseId, position: int) -> list[Hist
     return await ports.ledger.read(lambda view: view.events(release_id, after=position, limit=_PAGE))
 
 
-async def _quiet(ports: Ports, wakeup: Wakeup) -> bool:
+async def quiet(ports: Ports, wakeup: Wakeup) -> bool:
     """Wait to be woken; True when nothing happened until a heartbeat is due."""
     loop = asyncio.get_running_loop()
     due = loop.time() + ports.heartbeat_seconds

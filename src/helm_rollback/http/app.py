@@ -115,7 +115,7 @@ async def _stream(method: Callable[[Any, Any], Any], request: Request, message: 
     responses = call.responses(method(message, call))
     first = await anext(responses)
     coming = asyncio.ensure_future(cast("Any", anext(responses, None)))
-    ends = message.end_when_caught_up or message.end_after_operation_id
+    ends = _has_end(message)
     if ends and first.WhichOneof("item") == "caught_up" and "last-event-id" in request.headers:
         await asyncio.wait({coming}, timeout=_ENDS_AT_ONCE)
         if coming.done() and coming.exception() is None and coming.result() is None:
@@ -143,10 +143,19 @@ async def _events(
         await rest.aclose()
 
 
+def _has_end(message: Any) -> bool:
+    """Whether the stream that is asked for has an end."""
+    if "end_when_caught_up" not in message.DESCRIPTOR.fields_by_name:
+        return False
+    return bool(message.end_when_caught_up or message.end_after_operation_id)
+
+
 def _event(response: Any) -> str:
+    """One event; its id is the resume token, where the stream has one."""
     if response.WhichOneof("item") == "heartbeat":
         return ": heartbeat\n\n"
-    return answers.event_text("", answers.as_json(response), identity=response.resume_token)
+    has_token = "resume_token" in response.DESCRIPTOR.fields_by_name
+    return answers.event_text("", answers.as_json(response), identity=response.resume_token if has_token else "")
 
 
 async def _no_route(request: Request, problem: Exception) -> JSONResponse:

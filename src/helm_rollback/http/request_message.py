@@ -35,8 +35,8 @@ class TooLarge(Exception):
 async def request_message(request: Request, message: Message) -> None:
     """Fill `message` from a request. Raises InvalidField, NotJson, TooLarge."""
     content = await _body(request) if request.method in ("POST", "DELETE") else {}
-    for name, text in _named(request):
-        value = _value(message.DESCRIPTOR, name, text)
+    for name, text in _named(request, message.DESCRIPTOR):
+        value = text if isinstance(text, list) else _value(message.DESCRIPTOR, name, text)
         if content.setdefault(name, value) != value:
             raise InvalidField(name, f"is {text!r} in the address, and something else in the body")
     _check_enums(message.DESCRIPTOR, content)
@@ -94,11 +94,15 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number in JSON")
 
 
-def _named(request: Request) -> Iterable[tuple[str, str]]:
+def _named(request: Request, descriptor: Any) -> Iterable[tuple[str, str | list[str]]]:
     """What the address says: of the path, then of the query."""
     yield from request.path_params.items()
     for name in request.query_params:
         values = request.query_params.getlist(name)
+        field = descriptor.fields_by_camelcase_name.get(name)
+        if field is not None and field.is_repeated:
+            yield name, values
+            continue
         if len(values) > 1 or name in request.path_params:
             raise InvalidField(name, "must be given once")
         yield name, values[0]

@@ -20,6 +20,7 @@ class Route:
 ROUTES: Final = (
     Route("GET", f"{PREFIX}/releases", "ListReleases"),
     Route("POST", f"{PREFIX}/releases", "Install"),
+    Route("GET", f"{PREFIX}/releases/stream", "StreamReleases"),  # before what takes any word for an id
     Route("GET", f"{PREFIX}/releases/{{releaseId}}", "GetRelease"),
     Route("DELETE", f"{PREFIX}/releases/{{releaseId}}", "Uninstall"),
     Route("POST", f"{PREFIX}/releases/{{releaseId}}/upgrade", "Upgrade"),

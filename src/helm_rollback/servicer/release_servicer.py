@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, cast
 
 import grpc
 
@@ -12,11 +14,12 @@ from helm_rollback.application import releases
 from helm_rollback.application.chart_operations import install, upgrade
 from helm_rollback.application.marking import mark_revision
 from helm_rollback.application.ports import Ports
+from helm_rollback.application.stream_releases import ReleasesItem, stream_releases
 from helm_rollback.application.uninstall import uninstall
 from helm_rollback.domain.release import ReleaseId
 from helm_rollback.servicer.accepting import accepted, token_before
 from helm_rollback.servicer.principal import principal_of
-from helm_rollback.servicer.translate import chart_requests, release_requests, resources
+from helm_rollback.servicer.translate import chart_requests, history, release_requests, resources
 from helm_rollback.servicer.waiting import WaitLimit
 from helm_rollback.servicer.writes import Writes
 from helm_rollback.v1 import release_service_pb2 as pb
@@ -98,6 +101,16 @@ class ReleaseServicer(ReleaseServiceServicer):
             )
         )
         return pb.MarkRevisionResponse(revision=resources.revision(revision))
+
+    async def StreamReleases(
+        self, request: pb.StreamReleasesRequest, context: Context
+    ) -> AsyncIterator[pb.StreamReleasesResponse]:
+        wanted = release_requests.stream_releases(request)
+        await context.send_initial_metadata(())
+        items = stream_releases(self._ports, wanted, principal_of(context))
+        async with aclosing(cast("AsyncGenerator[ReleasesItem]", items)) as stream:
+            async for item in stream:
+                yield history.releases_response(item)
 
     async def Install(self, request: pb.InstallRequest, context: Context) -> pb.InstallResponse:
         limit, wish = WaitLimit.of(context), chart_requests.install(request)

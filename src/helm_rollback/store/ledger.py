@@ -31,7 +31,7 @@ from helm_rollback.store.migrate import Migrations
 from helm_rollback.store.tables import ledger
 from helm_rollback.store.transaction import Transaction
 from helm_rollback.store.view import View
-from helm_rollback.store.wakeups import OPERATIONS, Wakeups
+from helm_rollback.store.wakeups import OPERATIONS, RELEASES, Wakeups
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,9 @@ class SqlLedger:
 
     def watch(self, release_id: ReleaseId) -> AbstractContextManager[Wakeup]:
         return self._wakeups.watch(release_id)
+
+    def watch_releases(self) -> AbstractContextManager[Wakeup]:
+        return self._wakeups.watch(RELEASES)
 
     def watch_operations(self) -> AbstractContextManager[Wakeup]:
         return self._wakeups.watch(OPERATIONS)

@@ -104,6 +104,7 @@ class ReleaseRow(_Row, table=True):
         _at_least("last_sequence", 0),
         _one_of("status", Status),
         Index("release_by_namespace", "cluster", "namespace", "release_id"),
+        Index("release_by_last_event", "last_event_time"),
     )
 
     release_id: str = Field(primary_key=True, sa_type=Id)

@@ -26,6 +26,7 @@ _active: Final[Any] = literal_column(
     f"(SELECT operation_id FROM operation WHERE operation.release_id = release.release_id AND operation.{IS_LIVE})"  # noqa: S608
 ).label("active_operation_id")
 _releases: Final = select(release, _active).order_by(release.c.release_id)
+_releases_with_events: Final = select(release, _active).where(release.c.last_event_time >= bindparam("since"))
 _release: Final = select(release, _active).where(release.c.release_id == bindparam("id"))
 
 _incarnation: Final = select(revision).where(
@@ -131,6 +132,9 @@ class View:
         if status is not None:
             statement = statement.where(release.c.status == status.value)
         return [to_release(row) for row in self._connection.execute(statement)]
+
+    def releases_with_events(self, *, since: datetime) -> list[Release]:
+        return [to_release(row) for row in self._connection.execute(_releases_with_events, {"since": since})]
 
     # --- revisions ---
 

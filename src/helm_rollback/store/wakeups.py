@@ -14,6 +14,8 @@ from typing import Final
 
 OPERATIONS: Final = "operations"
 """The subject of those who carry operations out; the others' are release ids."""
+RELEASES: Final = "releases"
+"""The subject of those who follow many releases: they are woken with each of them."""
 
 
 class Waker:
@@ -58,7 +60,10 @@ class Wakeups:
             del self._wakers[subject]
 
     def wake(self, subjects: Iterable[Hashable]) -> None:
-        for subject in subjects:
+        told = set(subjects)
+        if told - {OPERATIONS}:
+            told.add(RELEASES)
+        for subject in told:
             for waker in self._wakers.get(subject, ()):
                 waker.wake()
 

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from helm_rollback.v1 import helm_options_pb2 as helm__rollback_dot_v1_dot_helm__options__pb2
+from helm_rollback.v1 import history_pb2 as helm__rollback_dot_v1_dot_history__pb2
 from helm_rollback.v1 import release_pb2 as helm__rollback_dot_v1_dot_release__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&helm_rollback/v1/release_service.proto\x12\x10helm_rollback.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#helm_rollback/v1/helm_options.proto\x1a\x1ehelm_rollback/v1/release.proto\"\'\n\x11GetReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"@\n\x12GetReleaseResponse\x12*\n\x07release\x18\x01 \x01(\x0b\x32\x19.helm_rollback.v1.Release\"\x93\x01\n\x13ListReleasesRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x31\n\x06status\x18\x03 \x01(\x0e\x32!.helm_rollback.v1.Revision.Status\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\\\n\x14ListReleasesResponse\x12+\n\x08releases\x18\x01 \x03(\x0b\x32\x19.helm_rollback.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x14ListRevisionsRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x17\n\x0fsuccessful_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x15ListRevisionsResponse\x12-\n\trevisions\x18\x01 \x03(\x0b\x32\x1a.helm_rollback.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbb\x01\n\x12GetRevisionRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12\x37\n\x04view\x18\x04 \x01(\x0e\x32).helm_rollback.v1.GetRevisionRequest.View\"1\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\"C\n\x13GetRevisionResponse\x12,\n\x08revision\x18\x01 \x01(\x0b\x32\x1a.helm_rollback.v1.Revision\"\x8f\x01\n\x13MarkRevisionRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12-\n\x04mark\x18\x04 \x01(\x0e\x32\x1f.helm_rollback.v1.Revision.Mark\x12\x0e\n\x06reason\x18\x05 \x01(\t\"D\n\x14MarkRevisionResponse\x12,\n\x08revision\x18\x01 \x01(\x0b\x32\x1a.helm_rollback.v1.Revision\"3\n\x0fRepositoryChart\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x80\x04\n\x0eInstallRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x11\n\x07\x61rchive\x18\x02 \x01(\x0cH\x00\x12\r\n\x03oci\x18\x03 \x01(\tH\x00\x12\x37\n\nrepository\x18\x04 \x01(\x0b\x32!.helm_rollback.v1.RepositoryChartH\x00\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x13\n\x0bvalues_yaml\x18\x06 \x01(\t\x12\x0e\n\x06\x61tomic\x18\x07 \x01(\x08\x12\x18\n\x10\x63reate_namespace\x18\x08 \x01(\x08\x12<\n\x06labels\x18\t \x03(\x0b\x32,.helm_rollback.v1.InstallRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x33\n\x0chelm_options\x18\x0c \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05\x63hart\"W\n\x0fInstallResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\x96\x06\n\x0eUpgradeRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x11\n\x07\x61rchive\x18\x02 \x01(\x0cH\x00\x12\r\n\x03oci\x18\x03 \x01(\tH\x00\x12\x37\n\nrepository\x18\x04 \x01(\x0b\x32!.helm_rollback.v1.RepositoryChartH\x00\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x13\n\x0bvalues_yaml\x18\x06 \x01(\t\x12\x0e\n\x06\x61tomic\x18\x07 \x01(\x08\x12\x18\n\x10\x63reate_namespace\x18\x08 \x01(\x08\x12<\n\x06labels\x18\t \x03(\x0b\x32,.helm_rollback.v1.UpgradeRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x33\n\x0chelm_options\x18\x0c \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x19\x65xpected_current_revision\x18\x0f \x01(\x05H\x01\x88\x01\x01\x12@\n\x0bvalues_mode\x18\x10 \x01(\x0e\x32+.helm_rollback.v1.UpgradeRequest.ValuesMode\x12\x1a\n\x12install_if_missing\x18\x11 \x01(\x08\x12\x19\n\x11take_over_pending\x18\x12 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\nValuesMode\x12\x1b\n\x17VALUES_MODE_UNSPECIFIED\x10\x00\x12\t\n\x05RESET\x10\x01\x12\t\n\x05REUSE\x10\x02\x12\x14\n\x10RESET_THEN_REUSE\x10\x03\x42\x07\n\x05\x63hartB\x1c\n\x1a_expected_current_revision\"W\n\x0fUpgradeResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xd1\x02\n\x10UninstallRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\r\n\x05purge\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x19\x65xpected_current_revision\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x0chelm_options\x18\x06 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11take_over_pending\x18\t \x01(\x08\x42\x1c\n\x1a_expected_current_revision\"Y\n\x11UninstallResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xdb\x05\n\x0eReleaseService\x12W\n\nGetRelease\x12#.helm_rollback.v1.GetReleaseRequest\x1a$.helm_rollback.v1.GetReleaseResponse\x12]\n\x0cListReleases\x12%.helm_rollback.v1.ListReleasesRequest\x1a&.helm_rollback.v1.ListReleasesResponse\x12`\n\rListRevisions\x12&.helm_rollback.v1.ListRevisionsRequest\x1a\'.helm_rollback.v1.ListRevisionsResponse\x12Z\n\x0bGetRevision\x12$.helm_rollback.v1.GetRevisionRequest\x1a%.helm_rollback.v1.GetRevisionResponse\x12]\n\x0cMarkRevision\x12%.helm_rollback.v1.MarkRevisionRequest\x1a&.helm_rollback.v1.MarkRevisionResponse\x12N\n\x07Install\x12 .helm_rollback.v1.InstallRequest\x1a!.helm_rollback.v1.InstallResponse\x12N\n\x07Upgrade\x12 .helm_rollback.v1.UpgradeRequest\x1a!.helm_rollback.v1.UpgradeResponse\x12T\n\tUninstall\x12\".helm_rollback.v1.UninstallRequest\x1a#.helm_rollback.v1.UninstallResponseB_\n\x0fhelmrollback.v1P\x01ZJgithub.com/helm-rollback/helm-rollback/gen/helm_rollback/v1;helmrollbackv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&helm_rollback/v1/release_service.proto\x12\x10helm_rollback.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#helm_rollback/v1/helm_options.proto\x1a\x1ehelm_rollback/v1/history.proto\x1a\x1ehelm_rollback/v1/release.proto\"\'\n\x11GetReleaseRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\"@\n\x12GetReleaseResponse\x12*\n\x07release\x18\x01 \x01(\x0b\x32\x19.helm_rollback.v1.Release\"\x93\x01\n\x13ListReleasesRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x31\n\x06status\x18\x03 \x01(\x0e\x32!.helm_rollback.v1.Revision.Status\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\\\n\x14ListReleasesResponse\x12+\n\x08releases\x18\x01 \x03(\x0b\x32\x19.helm_rollback.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x14ListRevisionsRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x17\n\x0fsuccessful_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x15ListRevisionsResponse\x12-\n\trevisions\x18\x01 \x03(\x0b\x32\x1a.helm_rollback.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbb\x01\n\x12GetRevisionRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12\x37\n\x04view\x18\x04 \x01(\x0e\x32).helm_rollback.v1.GetRevisionRequest.View\"1\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\t\n\x05\x42\x41SIC\x10\x01\x12\x08\n\x04\x46ULL\x10\x02\"C\n\x13GetRevisionResponse\x12,\n\x08revision\x18\x01 \x01(\x0b\x32\x1a.helm_rollback.v1.Revision\"\x8f\x01\n\x13MarkRevisionRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x05\x12\x13\n\x0bincarnation\x18\x03 \x01(\x05\x12-\n\x04mark\x18\x04 \x01(\x0e\x32\x1f.helm_rollback.v1.Revision.Mark\x12\x0e\n\x06reason\x18\x05 \x01(\t\"D\n\x14MarkRevisionResponse\x12,\n\x08revision\x18\x01 \x01(\x0b\x32\x1a.helm_rollback.v1.Revision\"3\n\x0fRepositoryChart\x12\x12\n\nrepository\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x80\x04\n\x0eInstallRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x11\n\x07\x61rchive\x18\x02 \x01(\x0cH\x00\x12\r\n\x03oci\x18\x03 \x01(\tH\x00\x12\x37\n\nrepository\x18\x04 \x01(\x0b\x32!.helm_rollback.v1.RepositoryChartH\x00\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x13\n\x0bvalues_yaml\x18\x06 \x01(\t\x12\x0e\n\x06\x61tomic\x18\x07 \x01(\x08\x12\x18\n\x10\x63reate_namespace\x18\x08 \x01(\x08\x12<\n\x06labels\x18\t \x03(\x0b\x32,.helm_rollback.v1.InstallRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x33\n\x0chelm_options\x18\x0c \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05\x63hart\"W\n\x0fInstallResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\x96\x06\n\x0eUpgradeRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x11\n\x07\x61rchive\x18\x02 \x01(\x0cH\x00\x12\r\n\x03oci\x18\x03 \x01(\tH\x00\x12\x37\n\nrepository\x18\x04 \x01(\x0b\x32!.helm_rollback.v1.RepositoryChartH\x00\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x13\n\x0bvalues_yaml\x18\x06 \x01(\t\x12\x0e\n\x06\x61tomic\x18\x07 \x01(\x08\x12\x18\n\x10\x63reate_namespace\x18\x08 \x01(\x08\x12<\n\x06labels\x18\t \x03(\x0b\x32,.helm_rollback.v1.UpgradeRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x33\n\x0chelm_options\x18\x0c \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x19\x65xpected_current_revision\x18\x0f \x01(\x05H\x01\x88\x01\x01\x12@\n\x0bvalues_mode\x18\x10 \x01(\x0e\x32+.helm_rollback.v1.UpgradeRequest.ValuesMode\x12\x1a\n\x12install_if_missing\x18\x11 \x01(\x08\x12\x19\n\x11take_over_pending\x18\x12 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\nValuesMode\x12\x1b\n\x17VALUES_MODE_UNSPECIFIED\x10\x00\x12\t\n\x05RESET\x10\x01\x12\t\n\x05REUSE\x10\x02\x12\x14\n\x10RESET_THEN_REUSE\x10\x03\x42\x07\n\x05\x63hartB\x1c\n\x1a_expected_current_revision\"W\n\x0fUpgradeResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xd1\x02\n\x10UninstallRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\r\n\x05purge\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x19\x65xpected_current_revision\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x0chelm_options\x18\x06 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11take_over_pending\x18\t \x01(\x08\x42\x1c\n\x1a_expected_current_revision\"Y\n\x11UninstallResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"P\n\x15StreamReleasesRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x13\n\x0brelease_ids\x18\x03 \x03(\t\"\xb1\x01\n\x16StreamReleasesResponse\x12,\n\x07release\x18\x01 \x01(\x0b\x32\x19.helm_rollback.v1.ReleaseH\x00\x12/\n\tcaught_up\x18\x02 \x01(\x0b\x32\x1a.helm_rollback.v1.CaughtUpH\x00\x12\x30\n\theartbeat\x18\x03 \x01(\x0b\x32\x1b.helm_rollback.v1.HeartbeatH\x00\x42\x06\n\x04item2\xc2\x06\n\x0eReleaseService\x12W\n\nGetRelease\x12#.helm_rollback.v1.GetReleaseRequest\x1a$.helm_rollback.v1.GetReleaseResponse\x12]\n\x0cListReleases\x12%.helm_rollback.v1.ListReleasesRequest\x1a&.helm_rollback.v1.ListReleasesResponse\x12`\n\rListRevisions\x12&.helm_rollback.v1.ListRevisionsRequest\x1a\'.helm_rollback.v1.ListRevisionsResponse\x12Z\n\x0bGetRevision\x12$.helm_rollback.v1.GetRevisionRequest\x1a%.helm_rollback.v1.GetRevisionResponse\x12]\n\x0cMarkRevision\x12%.helm_rollback.v1.MarkRevisionRequest\x1a&.helm_rollback.v1.MarkRevisionResponse\x12\x65\n\x0eStreamReleases\x12\'.helm_rollback.v1.StreamReleasesRequest\x1a(.helm_rollback.v1.StreamReleasesResponse0\x01\x12N\n\x07Install\x12 .helm_rollback.v1.InstallRequest\x1a!.helm_rollback.v1.InstallResponse\x12N\n\x07Upgrade\x12 .helm_rollback.v1.UpgradeRequest\x1a!.helm_rollback.v1.UpgradeResponse\x12T\n\tUninstall\x12\".helm_rollback.v1.UninstallRequest\x1a#.helm_rollback.v1.UninstallResponseB_\n\x0fhelmrollback.v1P\x01ZJgithub.com/helm-rollback/helm-rollback/gen/helm_rollback/v1;helmrollbackv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,48 +40,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTALLREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_UPGRADEREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_UPGRADEREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_GETRELEASEREQUEST']._serialized_start=161
-  _globals['_GETRELEASEREQUEST']._serialized_end=200
-  _globals['_GETRELEASERESPONSE']._serialized_start=202
-  _globals['_GETRELEASERESPONSE']._serialized_end=266
-  _globals['_LISTRELEASESREQUEST']._serialized_start=269
-  _globals['_LISTRELEASESREQUEST']._serialized_end=416
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=418
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=510
-  _globals['_LISTREVISIONSREQUEST']._serialized_start=512
-  _globals['_LISTREVISIONSREQUEST']._serialized_end=618
-  _globals['_LISTREVISIONSRESPONSE']._serialized_start=620
-  _globals['_LISTREVISIONSRESPONSE']._serialized_end=715
-  _globals['_GETREVISIONREQUEST']._serialized_start=718
-  _globals['_GETREVISIONREQUEST']._serialized_end=905
-  _globals['_GETREVISIONREQUEST_VIEW']._serialized_start=856
-  _globals['_GETREVISIONREQUEST_VIEW']._serialized_end=905
-  _globals['_GETREVISIONRESPONSE']._serialized_start=907
-  _globals['_GETREVISIONRESPONSE']._serialized_end=974
-  _globals['_MARKREVISIONREQUEST']._serialized_start=977
-  _globals['_MARKREVISIONREQUEST']._serialized_end=1120
-  _globals['_MARKREVISIONRESPONSE']._serialized_start=1122
-  _globals['_MARKREVISIONRESPONSE']._serialized_end=1190
-  _globals['_REPOSITORYCHART']._serialized_start=1192
-  _globals['_REPOSITORYCHART']._serialized_end=1243
-  _globals['_INSTALLREQUEST']._serialized_start=1246
-  _globals['_INSTALLREQUEST']._serialized_end=1758
-  _globals['_INSTALLREQUEST_LABELSENTRY']._serialized_start=1704
-  _globals['_INSTALLREQUEST_LABELSENTRY']._serialized_end=1749
-  _globals['_INSTALLRESPONSE']._serialized_start=1760
-  _globals['_INSTALLRESPONSE']._serialized_end=1847
-  _globals['_UPGRADEREQUEST']._serialized_start=1850
-  _globals['_UPGRADEREQUEST']._serialized_end=2640
-  _globals['_UPGRADEREQUEST_LABELSENTRY']._serialized_start=1704
-  _globals['_UPGRADEREQUEST_LABELSENTRY']._serialized_end=1749
-  _globals['_UPGRADEREQUEST_VALUESMODE']._serialized_start=2516
-  _globals['_UPGRADEREQUEST_VALUESMODE']._serialized_end=2601
-  _globals['_UPGRADERESPONSE']._serialized_start=2642
-  _globals['_UPGRADERESPONSE']._serialized_end=2729
-  _globals['_UNINSTALLREQUEST']._serialized_start=2732
-  _globals['_UNINSTALLREQUEST']._serialized_end=3069
-  _globals['_UNINSTALLRESPONSE']._serialized_start=3071
-  _globals['_UNINSTALLRESPONSE']._serialized_end=3160
-  _globals['_RELEASESERVICE']._serialized_start=3163
-  _globals['_RELEASESERVICE']._serialized_end=3894
+  _globals['_GETRELEASEREQUEST']._serialized_start=193
+  _globals['_GETRELEASEREQUEST']._serialized_end=232
+  _globals['_GETRELEASERESPONSE']._serialized_start=234
+  _globals['_GETRELEASERESPONSE']._serialized_end=298
+  _globals['_LISTRELEASESREQUEST']._serialized_start=301
+  _globals['_LISTRELEASESREQUEST']._serialized_end=448
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=450
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=542
+  _globals['_LISTREVISIONSREQUEST']._serialized_start=544
+  _globals['_LISTREVISIONSREQUEST']._serialized_end=650
+  _globals['_LISTREVISIONSRESPONSE']._serialized_start=652
+  _globals['_LISTREVISIONSRESPONSE']._serialized_end=747
+  _globals['_GETREVISIONREQUEST']._serialized_start=750
+  _globals['_GETREVISIONREQUEST']._serialized_end=937
+  _globals['_GETREVISIONREQUEST_VIEW']._serialized_start=888
+  _globals['_GETREVISIONREQUEST_VIEW']._serialized_end=937
+  _globals['_GETREVISIONRESPONSE']._serialized_start=939
+  _globals['_GETREVISIONRESPONSE']._serialized_end=1006
+  _globals['_MARKREVISIONREQUEST']._serialized_start=1009
+  _globals['_MARKREVISIONREQUEST']._serialized_end=1152
+  _globals['_MARKREVISIONRESPONSE']._serialized_start=1154
+  _globals['_MARKREVISIONRESPONSE']._serialized_end=1222
+  _globals['_REPOSITORYCHART']._serialized_start=1224
+  _globals['_REPOSITORYCHART']._serialized_end=1275
+  _globals['_INSTALLREQUEST']._serialized_start=1278
+  _globals['_INSTALLREQUEST']._serialized_end=1790
+  _globals['_INSTALLREQUEST_LABELSENTRY']._serialized_start=1736
+  _globals['_INSTALLREQUEST_LABELSENTRY']._serialized_end=1781
+  _globals['_INSTALLRESPONSE']._serialized_start=1792
+  _globals['_INSTALLRESPONSE']._serialized_end=1879
+  _globals['_UPGRADEREQUEST']._serialized_start=1882
+  _globals['_UPGRADEREQUEST']._serialized_end=2672
+  _globals['_UPGRADEREQUEST_LABELSENTRY']._serialized_start=1736
+  _globals['_UPGRADEREQUEST_LABELSENTRY']._serialized_end=1781
+  _globals['_UPGRADEREQUEST_VALUESMODE']._serialized_start=2548
+  _globals['_UPGRADEREQUEST_VALUESMODE']._serialized_end=2633
+  _globals['_UPGRADERESPONSE']._serialized_start=2674
+  _globals['_UPGRADERESPONSE']._serialized_end=2761
+  _globals['_UNINSTALLREQUEST']._serialized_start=2764
+  _globals['_UNINSTALLREQUEST']._serialized_end=3101
+  _globals['_UNINSTALLRESPONSE']._serialized_start=3103
+  _globals['_UNINSTALLRESPONSE']._serialized_end=3192
+  _globals['_STREAMRELEASESREQUEST']._serialized_start=3194
+  _globals['_STREAMRELEASESREQUEST']._serialized_end=3274
+  _globals['_STREAMRELEASESRESPONSE']._serialized_start=3277
+  _globals['_STREAMRELEASESRESPONSE']._serialized_end=3454
+  _globals['_RELEASESERVICE']._serialized_start=3457
+  _globals['_RELEASESERVICE']._serialized_end=4291
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from helm_rollback.v1 import helm_options_pb2 as _helm_options_pb2
+from helm_rollback.v1 import history_pb2 as _history_pb2
 from helm_rollback.v1 import release_pb2 as _release_pb2
 import builtins as _builtins
 import sys
@@ -820,3 +821,73 @@ class UninstallResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UninstallResponse: _TypeAlias = UninstallResponse  # noqa: Y015
+
+@_typing.final
+class StreamReleasesRequest(_message.Message):
+    """Which releases to follow. Filters that are empty match all; a release has to match each of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    RELEASE_IDS_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """Optional. The cluster's name in this service's configuration."""
+    namespace: _builtins.str
+    """Optional. A Kubernetes namespace, in whatever cluster."""
+    @_builtins.property
+    def release_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. These releases only, at most 500; `<cluster>.<namespace>.<name>` each."""
+
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        release_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "namespace", b"namespace", "release_ids", b"release_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamReleasesRequest: _TypeAlias = StreamReleasesRequest  # noqa: Y015
+
+@_typing.final
+class StreamReleasesResponse(_message.Message):
+    """One message of the stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def release(self) -> _release_pb2.Release:
+        """A release as it is now."""
+
+    @_builtins.property
+    def caught_up(self) -> _history_pb2.CaughtUp:
+        """Every match was told; what follows has changed since. `last_sequence` is 0."""
+
+    @_builtins.property
+    def heartbeat(self) -> _history_pb2.Heartbeat:
+        """Nothing happened for a while, and the stream is alive. `last_sequence` is 0."""
+
+    def __init__(
+        self,
+        *,
+        release: _release_pb2.Release | None = ...,
+        caught_up: _history_pb2.CaughtUp | None = ...,
+        heartbeat: _history_pb2.Heartbeat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "heartbeat", b"heartbeat", "item", b"item", "release", b"release"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "heartbeat", b"heartbeat", "item", b"item", "release", b"release"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["release", "caught_up", "heartbeat"]  # noqa: Y015
+    _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
+
+Global___StreamReleasesResponse: _TypeAlias = StreamReleasesResponse  # noqa: Y015

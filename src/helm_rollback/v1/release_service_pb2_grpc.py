@@ -69,6 +69,11 @@ class ReleaseServiceStub:
                 request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.SerializeToString,
                 response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.FromString,
                 _registered_method=True)
+        self.StreamReleases = channel.unary_stream(
+                '/helm_rollback.v1.ReleaseService/StreamReleases',
+                request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.StreamReleasesRequest.SerializeToString,
+                response_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.StreamReleasesResponse.FromString,
+                _registered_method=True)
         self.Install = channel.unary_unary(
                 '/helm_rollback.v1.ReleaseService/Install',
                 request_serializer=helm__rollback_dot_v1_dot_release__service__pb2.InstallRequest.SerializeToString,
@@ -186,6 +191,23 @@ class ReleaseServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamReleases(self, request, context):
+        """Follows many releases, for dashboards: every match as it is now, then exactly one `caught_up`, then
+        each release that changed, as it is by then. Changes that follow closely may be told as one. There
+        is no token: a reconnect starts over.
+
+        Reads the ledger alone: what the observer has seen. A release that is named and that the ledger does
+        not know is adopted first. Changes nothing else; may be repeated at will. Headers are sent at
+        once; a heartbeat comes after 15 s without anything else.
+
+        INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND (one that is
+        named). RESOURCE_EXHAUSTED: TOO_MANY_STREAMS. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and
+        UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not know a release that is named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Install(self, request, context):
         """Installs a chart, as `helm install` does, as an operation: accepted durably, carried out once,
         told by StreamHistory.
@@ -260,6 +282,11 @@ def add_ReleaseServiceServicer_to_server(servicer, server):
                     servicer.MarkRevision,
                     request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.FromString,
                     response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.SerializeToString,
+            ),
+            'StreamReleases': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamReleases,
+                    request_deserializer=helm__rollback_dot_v1_dot_release__service__pb2.StreamReleasesRequest.FromString,
+                    response_serializer=helm__rollback_dot_v1_dot_release__service__pb2.StreamReleasesResponse.SerializeToString,
             ),
             'Install': grpc.unary_unary_rpc_method_handler(
                     servicer.Install,
@@ -422,6 +449,33 @@ class ReleaseService:
             '/helm_rollback.v1.ReleaseService/MarkRevision',
             helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionRequest.SerializeToString,
             helm__rollback_dot_v1_dot_release__service__pb2.MarkRevisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamReleases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/helm_rollback.v1.ReleaseService/StreamReleases',
+            helm__rollback_dot_v1_dot_release__service__pb2.StreamReleasesRequest.SerializeToString,
+            helm__rollback_dot_v1_dot_release__service__pb2.StreamReleasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

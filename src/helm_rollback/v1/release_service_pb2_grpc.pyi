@@ -110,6 +110,19 @@ class ReleaseServiceStub:
     the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
     marked; send it again.
     """
+    StreamReleases: _grpc.UnaryStreamMultiCallable[_release_service_pb2.StreamReleasesRequest, _release_service_pb2.StreamReleasesResponse]
+    """Follows many releases, for dashboards: every match as it is now, then exactly one `caught_up`, then
+    each release that changed, as it is by then. Changes that follow closely may be told as one. There
+    is no token: a reconnect starts over.
+
+    Reads the ledger alone: what the observer has seen. A release that is named and that the ledger does
+    not know is adopted first. Changes nothing else; may be repeated at will. Headers are sent at
+    once; a heartbeat comes after 15 s without anything else.
+
+    INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND (one that is
+    named). RESOURCE_EXHAUSTED: TOO_MANY_STREAMS. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and
+    UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not know a release that is named.
+    """
     Install: _grpc.UnaryUnaryMultiCallable[_release_service_pb2.InstallRequest, _release_service_pb2.InstallResponse]
     """Installs a chart, as `helm install` does, as an operation: accepted durably, carried out once,
     told by StreamHistory.
@@ -227,6 +240,19 @@ class ReleaseServiceAsyncStub(ReleaseServiceStub):
     FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where
     the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
     marked; send it again.
+    """
+    StreamReleases: _aio.UnaryStreamMultiCallable[_release_service_pb2.StreamReleasesRequest, _release_service_pb2.StreamReleasesResponse]  # type: ignore[assignment]
+    """Follows many releases, for dashboards: every match as it is now, then exactly one `caught_up`, then
+    each release that changed, as it is by then. Changes that follow closely may be told as one. There
+    is no token: a reconnect starts over.
+
+    Reads the ledger alone: what the observer has seen. A release that is named and that the ledger does
+    not know is adopted first. Changes nothing else; may be repeated at will. Headers are sent at
+    once; a heartbeat comes after 15 s without anything else.
+
+    INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND (one that is
+    named). RESOURCE_EXHAUSTED: TOO_MANY_STREAMS. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and
+    UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not know a release that is named.
     """
     Install: _aio.UnaryUnaryMultiCallable[_release_service_pb2.InstallRequest, _release_service_pb2.InstallResponse]  # type: ignore[assignment]
     """Installs a chart, as `helm install` does, as an operation: accepted durably, carried out once,
@@ -372,6 +398,25 @@ class ReleaseServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and UNAVAILABLE: CLUSTER_UNREACHABLE, only where
         the ledger does not know the release. UNAVAILABLE: STORE_UNAVAILABLE leaves open whether it is
         marked; send it again.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamReleases(
+        self,
+        request: _release_service_pb2.StreamReleasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_release_service_pb2.StreamReleasesResponse], _abc.AsyncIterator[_release_service_pb2.StreamReleasesResponse]]:
+        """Follows many releases, for dashboards: every match as it is now, then exactly one `caught_up`, then
+        each release that changed, as it is by then. Changes that follow closely may be told as one. There
+        is no token: a reconnect starts over.
+
+        Reads the ledger alone: what the observer has seen. A release that is named and that the ledger does
+        not know is adopted first. Changes nothing else; may be repeated at will. Headers are sent at
+        once; a heartbeat comes after 15 s without anything else.
+
+        INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND (one that is
+        named). RESOURCE_EXHAUSTED: TOO_MANY_STREAMS. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED, and
+        UNAVAILABLE: CLUSTER_UNREACHABLE, only where the ledger does not know a release that is named.
         """
 
     @_abc_1.abstractmethod

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.samples import BLOG, NOON, SHOP, a_release, an_operation, finished
+from support.samples import BLOG, NOON, SHOP, Clock, a_release, a_transition, an_operation, finished
 
 from helm_rollback.application.ports import Ledger, LedgerTransaction
 from helm_rollback.domain.release import Release, ReleaseId
@@ -130,3 +130,21 @@ async def test_a_life_never_turns_back(five: Ledger) -> None:
 
     with pytest.raises(LedgerRuleBroken, match="release_goes_forward"):
         await five.write(lambda tx: tx.update_release(replace(release, incarnation=2)))
+
+
+async def test_releases_are_found_by_the_time_of_their_newest_event(ledger: Ledger, clock: Clock) -> None:
+    def two(tx: LedgerTransaction) -> None:
+        for release in (a_release(), a_release(BLOG)):
+            tx.add_release(release)
+            tx.append(release.release_id, a_transition())
+
+    await ledger.write(two)
+    clock.move(timedelta(minutes=5))
+    later = await ledger.read(lambda view: view.now())
+    await ledger.write(lambda tx: tx.append(SHOP, a_transition()))
+
+    found = await ledger.read(lambda view: view.releases_with_events(since=later))
+    all_of_them = await ledger.read(lambda view: view.releases_with_events(since=NOON))
+
+    assert [(release.release_id, release.last_sequence) for release in found] == [(SHOP, 2)]
+    assert len(all_of_them) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helm_rollback.application.stream_history import CaughtUp, Heartbeat, StreamedEvent, StreamItem
+from helm_rollback.application.stream_releases import ReleasesItem
 from helm_rollback.domain.history import (
     HistoryEvent,
     MarkChange,
@@ -10,9 +11,11 @@ from helm_rollback.domain.history import (
     RecordRemoval,
     RevisionTransition,
 )
+from helm_rollback.domain.release import Release
 from helm_rollback.servicer.translate import resources
 from helm_rollback.v1 import history_pb2 as pb
 from helm_rollback.v1.release_pb2 import Revision
+from helm_rollback.v1.release_service_pb2 import StreamReleasesResponse
 from helm_rollback.v1.rollback_service_pb2 import StreamHistoryResponse
 
 
@@ -26,6 +29,17 @@ def stream_response(item: StreamItem, *, token: str) -> StreamHistoryResponse:
         case Heartbeat(time, last_sequence):
             heartbeat = pb.Heartbeat(time=resources.timestamp(time), last_sequence=last_sequence)
             return StreamHistoryResponse(heartbeat=heartbeat, resume_token=token)
+
+
+def releases_response(item: ReleasesItem) -> StreamReleasesResponse:
+    """One response of a stream of releases."""
+    match item:
+        case CaughtUp():
+            return StreamReleasesResponse(caught_up=pb.CaughtUp())
+        case Heartbeat(time):
+            return StreamReleasesResponse(heartbeat=pb.Heartbeat(time=resources.timestamp(time)))
+        case Release():
+            return StreamReleasesResponse(release=resources.release(item))
 
 
 def history_event(event: HistoryEvent) -> pb.HistoryEvent:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from helm_rollback.application.acceptance import checked_reason
 from helm_rollback.application.ports import RevisionPosition
+from helm_rollback.application.stream_releases import ReleaseFilter
 from helm_rollback.domain.release import ReleaseId, check_dns_label
 from helm_rollback.domain.revision import Mark
 from helm_rollback.domain.status import Status
@@ -41,6 +42,24 @@ def list_releases(request: pb.ListReleasesRequest) -> ReleaseListing:
     page = fields.page(request, found, *_release_filters(cluster, namespace, status))
     found.check()
     return ReleaseListing(cluster=cluster, namespace=namespace, status=status, after=page.position, page_size=page.size)
+
+
+RELEASE_IDS_MAX = 500
+
+
+def stream_releases(request: pb.StreamReleasesRequest) -> ReleaseFilter:
+    found = Violations()
+    cluster = found.take(lambda: _optional_label(request.cluster, field="cluster"), "")
+    namespace = found.take(lambda: _optional_label(request.namespace, field="namespace"), "")
+    if len(request.release_ids) > RELEASE_IDS_MAX:
+        found.add("release_ids", f"are {len(request.release_ids)}, at most {RELEASE_IDS_MAX} can be named")
+    named = [
+        found.take(lambda text=text: ReleaseId.parse(text, field="release_ids"), None)  # type: ignore[misc]
+        for text in request.release_ids[:RELEASE_IDS_MAX]
+    ]
+    found.check()
+    release_ids = frozenset(release_id for release_id in named if release_id is not None)
+    return ReleaseFilter(cluster=cluster, namespace=namespace, release_ids=release_ids)
 
 
 def _release_filters(cluster: str, namespace: str, status: Status | None) -> tuple[str, ...]:

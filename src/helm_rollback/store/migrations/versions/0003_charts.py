@@ -1,4 +1,4 @@
-"""Installs, upgrades and uninstalls: what they were given, and how their record is known."""
+"""Installs, upgrades and uninstalls: what they were given, how their record is known. And streams of many releases."""
 
 from __future__ import annotations
 
@@ -34,3 +34,4 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("operation_id", name=op.f("chart_change_pk")),
     )
+    op.create_index("release_by_last_event", "release", ["last_event_time"])
