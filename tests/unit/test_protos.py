@@ -35,6 +35,7 @@ METHODS = {
         "WaitOperation",
         "ListOperations",
         "CancelOperation",
+        "PreviewRollback",
     ],
     "ReleaseService": [
         "GetRelease",
@@ -64,6 +65,8 @@ ENUMS = {
     "HelmOptions.WaitStrategy": "WATCHER HOOKS_ONLY LEGACY",
     "HelmOptions.ServerSideApply": "AUTO ENABLED DISABLED",
     "GetRevisionRequest.View": "BASIC FULL",
+    "ObjectChange.Action": "CREATE CHANGE DELETE UNCHANGED",
+    "Warning.Code": "KIND_NOT_SERVED IMMUTABLE_FIELD CRD_DELETED OLD_CHOICE FIELD_CONFLICT NEVER_SUCCESSFUL LEFTOVER",
     "UpgradeRequest.ValuesMode": "RESET REUSE RESET_THEN_REUSE",
 }
 
@@ -97,6 +100,11 @@ FIELDS = {
     "InstallResponse": "operation resume_token",
     "UpgradeResponse": "operation resume_token",
     "UninstallResponse": "operation resume_token",
+    "PreviewRollbackRequest": "release_id target_revision last_successful helm_options",
+    "PreviewRollbackResponse": "selection base_revision values_diff changes hooks warnings truncated",
+    "ObjectChange": "api_version kind namespace name action diff drifted",
+    "Hook": "kind name events",
+    "Warning": "code message kind name",
     "GetReleaseRequest": "release_id",
     "GetReleaseResponse": "release",
     "ListReleasesRequest": "cluster namespace status page_size page_token",

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import Drain
@@ -358,6 +358,11 @@ class Cluster(Protocol):
         self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
     ) -> LiveObject | None:
         """Any object, as it is now; None where there is none. `namespace`: empty for one of the whole cluster."""
+
+    async def read_content(
+        self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+    ) -> Mapping[str, Any] | None:
+        """The whole of any object, as it is now; None where there is none."""
 
     async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
         """Delete exactly that version, and in the background what it owns; one that is gone needs no deleting.

@@ -18,6 +18,7 @@ from helm_rollback.application.ports import Cluster, Ledger, LedgerView, Served,
 from helm_rollback.application.put_back import LostRecord
 from helm_rollback.application.situation import Situation
 from helm_rollback.domain.evidence import rollback_hooks
+from helm_rollback.domain.helm_options import HelmOptions
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, Operation, OperationType
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.revision import Revision
@@ -74,7 +75,7 @@ async def check(
     unusable = _unusable(answers.target, target) or _unusable_base(base, is_stored=base_is_stored)
     if unusable:
         return Preflight(failure=_nothing_run(FailureReason.RECORD_MISMATCH, unusable), secrets=secrets)
-    missing = _needed_kinds(operation, base.record, target.record) - answers.served.kinds
+    missing = needed_kinds(operation.helm_options, base.record, target.record) - answers.served.kinds
     if missing:
         return Preflight(failure=_not_served(missing), secrets=secrets)
     # The base first: the newest record that Helm stores is current, also if only this one gets there.
@@ -178,13 +179,14 @@ def _is_archived(record: HelmRecord, archived: Revision | None) -> bool:
     )
 
 
-def _needed_kinds(operation: Operation, base: HelmRecord | None, target: HelmRecord | None) -> set[ServedKind]:
+def needed_kinds(options: HelmOptions, base: HelmRecord | None, target: HelmRecord | None) -> set[ServedKind]:
+    """Every kind that Helm builds on the way: of both manifests, and of the hooks that it runs."""
     needed: set[ServedKind] = set()
     if base is not None:
         needed |= manifest.kinds(base.manifest)
     if target is not None:
         needed |= manifest.kinds(target.manifest)
-        if not operation.helm_options.disable_hooks:
+        if not options.disable_hooks:
             for hook in rollback_hooks(target):
                 needed |= manifest.kinds(hook.manifest)
     return needed

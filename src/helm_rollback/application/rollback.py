@@ -41,7 +41,7 @@ async def rollback(ports: Ports, command: RollbackCommand, principal: Principal)
 
     def decide(tx: LedgerTransaction, found: Release | None) -> Operation:
         release, current = current_of(tx, command, found)
-        target, selection = _target(tx, command, release, current)
+        target, selection = chosen_target(tx, command, release, current)
         operation = new_operation(
             tx, ports, command, principal, digest, release, type=OperationType.ROLLBACK, current=current
         )
@@ -52,7 +52,7 @@ async def rollback(ports: Ports, command: RollbackCommand, principal: Principal)
     return await accept(ports, command, digest, decide)
 
 
-def _target(
+def chosen_target(
     view: LedgerView, command: RollbackCommand, release: Release, current: Revision
 ) -> tuple[int, Selection | None]:
     """The revision to return to, and, where the service chose it, why."""

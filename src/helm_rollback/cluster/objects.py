@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from helm_rollback.cluster.connection import JSON, METADATA, Connection
@@ -37,6 +39,21 @@ async def read_object(
         annotations=metadata.get("annotations") or {},
         is_going="deletionTimestamp" in metadata,
     )
+
+
+async def read_content(
+    connection: Connection, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+) -> Mapping[str, Any] | None:
+    """The whole object as it is now; None where there is none, or its kind can only be created (405)."""
+    answer = await connection.request(
+        "GET",
+        _path(resource, namespace, name),
+        needs=f"get {_words(resource, namespace)}",
+        release_id=release_id,
+        accept=JSON,
+        expected=(404, 405),
+    )
+    return connection.parse(answer.content, release_id=release_id) if answer.status_code == 200 else None
 
 
 async def delete_object(connection: Connection, release_id: ReleaseId, live: LiveObject) -> None:

@@ -158,6 +158,12 @@ class KubernetesCluster:
         """Any object, as it is now; None where there is none."""
         return await objects.read_object(self._connection, release_id, resource, namespace, name)
 
+    async def read_content(
+        self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+    ) -> Mapping[str, Any] | None:
+        """The whole of any object, as it is now; None where there is none."""
+        return await objects.read_content(self._connection, release_id, resource, namespace, name)
+
     async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
         """Delete exactly that version. Raises RecordConflict where it has changed."""
         await objects.delete_object(self._connection, release_id, live)

@@ -26,6 +26,7 @@ ROUTES: Final = (
     Route("POST", f"{PREFIX}/releases/{{releaseId}}/upgrade", "Upgrade"),
     Route("POST", f"{PREFIX}/releases/{{releaseId}}/rollback", "Rollback"),
     Route("POST", f"{PREFIX}/releases/{{releaseId}}/rollback/last-successful", "RollbackLastSuccessful"),
+    Route("POST", f"{PREFIX}/releases/{{releaseId}}/rollback/preview", "PreviewRollback"),
     Route("GET", f"{PREFIX}/releases/{{releaseId}}/history", "ListRevisions"),
     Route("GET", f"{PREFIX}/releases/{{releaseId}}/history/stream", "StreamHistory"),
     Route("GET", f"{PREFIX}/releases/{{releaseId}}/revisions", "ListRevisions"),

@@ -12,12 +12,13 @@ import grpc
 
 from helm_rollback.application import operations
 from helm_rollback.application.ports import Ports
+from helm_rollback.application.preview import preview_rollback
 from helm_rollback.application.rollback import rollback
 from helm_rollback.application.stream_history import StreamItem, stream_history
 from helm_rollback.domain import resume_token
 from helm_rollback.servicer.accepting import accepted, token_before
 from helm_rollback.servicer.principal import principal_of
-from helm_rollback.servicer.translate import history, resources
+from helm_rollback.servicer.translate import history, preview, resources
 from helm_rollback.servicer.translate import rollback_requests as requests
 from helm_rollback.servicer.waiting import WaitLimit
 from helm_rollback.servicer.writes import Writes
@@ -103,3 +104,7 @@ class RollbackServicer(RollbackServiceServicer):
             operations.cancel_operation(self._ports, asked.operation_id, reason=asked.reason, principal=principal)
         )
         return pb.CancelOperationResponse(operation=resources.operation(operation))
+
+    async def PreviewRollback(self, request: pb.PreviewRollbackRequest, context: Context) -> pb.PreviewRollbackResponse:
+        question = preview.question(request)
+        return preview.response(await preview_rollback(self._ports, question, principal_of(context)))

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from helm_rollback.v1 import helm_options_pb2 as helm__rollback_dot_v1_dot_helm__options__pb2
 from helm_rollback.v1 import history_pb2 as helm__rollback_dot_v1_dot_history__pb2
+from helm_rollback.v1 import preview_pb2 as helm__rollback_dot_v1_dot_preview__pb2
 from helm_rollback.v1 import release_pb2 as helm__rollback_dot_v1_dot_release__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'helm_rollback/v1/rollback_service.proto\x12\x10helm_rollback.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#helm_rollback/v1/helm_options.proto\x1a\x1ehelm_rollback/v1/history.proto\x1a\x1ehelm_rollback/v1/release.proto\"\x8e\x03\n\x0fRollbackRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x17\n\x0ftarget_revision\x18\x02 \x01(\x05\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x19\x65xpected_current_revision\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x0chelm_options\x18\x06 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11take_over_pending\x18\t \x01(\x08\x12\x18\n\x10\x61llow_marked_bad\x18\n \x01(\x08\x12\x18\n\x10remove_leftovers\x18\x0b \x01(\x08\x42\x1c\n\x1a_expected_current_revision\"X\n\x10RollbackResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xf5\x02\n\x1dRollbackLastSuccessfulRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x19\x65xpected_current_revision\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x0chelm_options\x18\x06 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11take_over_pending\x18\t \x01(\x08\x12\x18\n\x10remove_leftovers\x18\x0b \x01(\x08\x42\x1c\n\x1a_expected_current_revisionJ\x04\x08\x02\x10\x03J\x04\x08\n\x10\x0b\"f\n\x1eRollbackLastSuccessfulResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xb1\x01\n\x14StreamHistoryRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x16\n\x0cresume_token\x18\x02 \x01(\tH\x00\x12\x18\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03H\x00\x12\x0e\n\x04tail\x18\x04 \x01(\x05H\x00\x12\x1a\n\x12\x65nd_when_caught_up\x18\x05 \x01(\x08\x12\x1e\n\x16\x65nd_after_operation_id\x18\x06 \x01(\tB\x07\n\x05start\"\xc9\x01\n\x15StreamHistoryResponse\x12/\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1e.helm_rollback.v1.HistoryEventH\x00\x12/\n\tcaught_up\x18\x02 \x01(\x0b\x32\x1a.helm_rollback.v1.CaughtUpH\x00\x12\x30\n\theartbeat\x18\x03 \x01(\x0b\x32\x1b.helm_rollback.v1.HeartbeatH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\x06\n\x04item\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"F\n\x14GetOperationResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\"X\n\x14WaitOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x15WaitOperationResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\"\x98\x01\n\x15ListOperationsRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.helm_rollback.v1.Operation.State\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"b\n\x16ListOperationsResponse\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x16\x43\x61ncelOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"I\n\x17\x43\x61ncelOperationResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation2\xd3\x05\n\x0fRollbackService\x12Q\n\x08Rollback\x12!.helm_rollback.v1.RollbackRequest\x1a\".helm_rollback.v1.RollbackResponse\x12{\n\x16RollbackLastSuccessful\x12/.helm_rollback.v1.RollbackLastSuccessfulRequest\x1a\x30.helm_rollback.v1.RollbackLastSuccessfulResponse\x12\x62\n\rStreamHistory\x12&.helm_rollback.v1.StreamHistoryRequest\x1a\'.helm_rollback.v1.StreamHistoryResponse0\x01\x12]\n\x0cGetOperation\x12%.helm_rollback.v1.GetOperationRequest\x1a&.helm_rollback.v1.GetOperationResponse\x12`\n\rWaitOperation\x12&.helm_rollback.v1.WaitOperationRequest\x1a\'.helm_rollback.v1.WaitOperationResponse\x12\x63\n\x0eListOperations\x12\'.helm_rollback.v1.ListOperationsRequest\x1a(.helm_rollback.v1.ListOperationsResponse\x12\x66\n\x0f\x43\x61ncelOperation\x12(.helm_rollback.v1.CancelOperationRequest\x1a).helm_rollback.v1.CancelOperationResponseB_\n\x0fhelmrollback.v1P\x01ZJgithub.com/helm-rollback/helm-rollback/gen/helm_rollback/v1;helmrollbackv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'helm_rollback/v1/rollback_service.proto\x12\x10helm_rollback.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#helm_rollback/v1/helm_options.proto\x1a\x1ehelm_rollback/v1/history.proto\x1a\x1ehelm_rollback/v1/preview.proto\x1a\x1ehelm_rollback/v1/release.proto\"\x8e\x03\n\x0fRollbackRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x17\n\x0ftarget_revision\x18\x02 \x01(\x05\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x19\x65xpected_current_revision\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x0chelm_options\x18\x06 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11take_over_pending\x18\t \x01(\x08\x12\x18\n\x10\x61llow_marked_bad\x18\n \x01(\x08\x12\x18\n\x10remove_leftovers\x18\x0b \x01(\x08\x42\x1c\n\x1a_expected_current_revision\"X\n\x10RollbackResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xf5\x02\n\x1dRollbackLastSuccessfulRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x19\x65xpected_current_revision\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x33\n\x0chelm_options\x18\x06 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptions\x12/\n\x0cwait_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65xpire_after\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11take_over_pending\x18\t \x01(\x08\x12\x18\n\x10remove_leftovers\x18\x0b \x01(\x08\x42\x1c\n\x1a_expected_current_revisionJ\x04\x08\x02\x10\x03J\x04\x08\n\x10\x0b\"f\n\x1eRollbackLastSuccessfulResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xb1\x01\n\x14StreamHistoryRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x16\n\x0cresume_token\x18\x02 \x01(\tH\x00\x12\x18\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03H\x00\x12\x0e\n\x04tail\x18\x04 \x01(\x05H\x00\x12\x1a\n\x12\x65nd_when_caught_up\x18\x05 \x01(\x08\x12\x1e\n\x16\x65nd_after_operation_id\x18\x06 \x01(\tB\x07\n\x05start\"\xc9\x01\n\x15StreamHistoryResponse\x12/\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1e.helm_rollback.v1.HistoryEventH\x00\x12/\n\tcaught_up\x18\x02 \x01(\x0b\x32\x1a.helm_rollback.v1.CaughtUpH\x00\x12\x30\n\theartbeat\x18\x03 \x01(\x0b\x32\x1b.helm_rollback.v1.HeartbeatH\x00\x12\x14\n\x0cresume_token\x18\x04 \x01(\tB\x06\n\x04item\"+\n\x13GetOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\"F\n\x14GetOperationResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\"X\n\x14WaitOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x15WaitOperationResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\"\x98\x01\n\x15ListOperationsRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.helm_rollback.v1.Operation.State\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"b\n\x16ListOperationsResponse\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.helm_rollback.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\">\n\x16\x43\x61ncelOperationRequest\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"I\n\x17\x43\x61ncelOperationResponse\x12.\n\toperation\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Operation\"\xa1\x01\n\x16PreviewRollbackRequest\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x19\n\x0ftarget_revision\x18\x02 \x01(\x05H\x00\x12\x19\n\x0flast_successful\x18\x03 \x01(\x08H\x00\x12\x33\n\x0chelm_options\x18\x04 \x01(\x0b\x32\x1d.helm_rollback.v1.HelmOptionsB\x08\n\x06target\"\x8d\x02\n\x17PreviewRollbackResponse\x12.\n\tselection\x18\x01 \x01(\x0b\x32\x1b.helm_rollback.v1.Selection\x12\x15\n\rbase_revision\x18\x02 \x01(\x05\x12\x13\n\x0bvalues_diff\x18\x03 \x01(\t\x12/\n\x07\x63hanges\x18\x04 \x03(\x0b\x32\x1e.helm_rollback.v1.ObjectChange\x12%\n\x05hooks\x18\x05 \x03(\x0b\x32\x16.helm_rollback.v1.Hook\x12+\n\x08warnings\x18\x06 \x03(\x0b\x32\x19.helm_rollback.v1.Warning\x12\x11\n\ttruncated\x18\x07 \x01(\x08\x32\xbb\x06\n\x0fRollbackService\x12Q\n\x08Rollback\x12!.helm_rollback.v1.RollbackRequest\x1a\".helm_rollback.v1.RollbackResponse\x12{\n\x16RollbackLastSuccessful\x12/.helm_rollback.v1.RollbackLastSuccessfulRequest\x1a\x30.helm_rollback.v1.RollbackLastSuccessfulResponse\x12\x62\n\rStreamHistory\x12&.helm_rollback.v1.StreamHistoryRequest\x1a\'.helm_rollback.v1.StreamHistoryResponse0\x01\x12]\n\x0cGetOperation\x12%.helm_rollback.v1.GetOperationRequest\x1a&.helm_rollback.v1.GetOperationResponse\x12`\n\rWaitOperation\x12&.helm_rollback.v1.WaitOperationRequest\x1a\'.helm_rollback.v1.WaitOperationResponse\x12\x63\n\x0eListOperations\x12\'.helm_rollback.v1.ListOperationsRequest\x1a(.helm_rollback.v1.ListOperationsResponse\x12\x66\n\x0f\x43\x61ncelOperation\x12(.helm_rollback.v1.CancelOperationRequest\x1a).helm_rollback.v1.CancelOperationResponse\x12\x66\n\x0fPreviewRollback\x12(.helm_rollback.v1.PreviewRollbackRequest\x1a).helm_rollback.v1.PreviewRollbackResponseB_\n\x0fhelmrollback.v1P\x01ZJgithub.com/helm-rollback/helm-rollback/gen/helm_rollback/v1;helmrollbackv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,34 +37,38 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'helm_rollback.v1.rollback_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017helmrollback.v1P\001ZJgithub.com/helm-rollback/helm-rollback/gen/helm_rollback/v1;helmrollbackv1'
-  _globals['_ROLLBACKREQUEST']._serialized_start=195
-  _globals['_ROLLBACKREQUEST']._serialized_end=593
-  _globals['_ROLLBACKRESPONSE']._serialized_start=595
-  _globals['_ROLLBACKRESPONSE']._serialized_end=683
-  _globals['_ROLLBACKLASTSUCCESSFULREQUEST']._serialized_start=686
-  _globals['_ROLLBACKLASTSUCCESSFULREQUEST']._serialized_end=1059
-  _globals['_ROLLBACKLASTSUCCESSFULRESPONSE']._serialized_start=1061
-  _globals['_ROLLBACKLASTSUCCESSFULRESPONSE']._serialized_end=1163
-  _globals['_STREAMHISTORYREQUEST']._serialized_start=1166
-  _globals['_STREAMHISTORYREQUEST']._serialized_end=1343
-  _globals['_STREAMHISTORYRESPONSE']._serialized_start=1346
-  _globals['_STREAMHISTORYRESPONSE']._serialized_end=1547
-  _globals['_GETOPERATIONREQUEST']._serialized_start=1549
-  _globals['_GETOPERATIONREQUEST']._serialized_end=1592
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=1594
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=1664
-  _globals['_WAITOPERATIONREQUEST']._serialized_start=1666
-  _globals['_WAITOPERATIONREQUEST']._serialized_end=1754
-  _globals['_WAITOPERATIONRESPONSE']._serialized_start=1756
-  _globals['_WAITOPERATIONRESPONSE']._serialized_end=1827
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1830
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=1982
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=1984
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2082
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=2084
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=2146
-  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=2148
-  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=2221
-  _globals['_ROLLBACKSERVICE']._serialized_start=2224
-  _globals['_ROLLBACKSERVICE']._serialized_end=2947
+  _globals['_ROLLBACKREQUEST']._serialized_start=227
+  _globals['_ROLLBACKREQUEST']._serialized_end=625
+  _globals['_ROLLBACKRESPONSE']._serialized_start=627
+  _globals['_ROLLBACKRESPONSE']._serialized_end=715
+  _globals['_ROLLBACKLASTSUCCESSFULREQUEST']._serialized_start=718
+  _globals['_ROLLBACKLASTSUCCESSFULREQUEST']._serialized_end=1091
+  _globals['_ROLLBACKLASTSUCCESSFULRESPONSE']._serialized_start=1093
+  _globals['_ROLLBACKLASTSUCCESSFULRESPONSE']._serialized_end=1195
+  _globals['_STREAMHISTORYREQUEST']._serialized_start=1198
+  _globals['_STREAMHISTORYREQUEST']._serialized_end=1375
+  _globals['_STREAMHISTORYRESPONSE']._serialized_start=1378
+  _globals['_STREAMHISTORYRESPONSE']._serialized_end=1579
+  _globals['_GETOPERATIONREQUEST']._serialized_start=1581
+  _globals['_GETOPERATIONREQUEST']._serialized_end=1624
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=1626
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=1696
+  _globals['_WAITOPERATIONREQUEST']._serialized_start=1698
+  _globals['_WAITOPERATIONREQUEST']._serialized_end=1786
+  _globals['_WAITOPERATIONRESPONSE']._serialized_start=1788
+  _globals['_WAITOPERATIONRESPONSE']._serialized_end=1859
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1862
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=2014
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=2016
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=2114
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=2116
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=2178
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=2180
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=2253
+  _globals['_PREVIEWROLLBACKREQUEST']._serialized_start=2256
+  _globals['_PREVIEWROLLBACKREQUEST']._serialized_end=2417
+  _globals['_PREVIEWROLLBACKRESPONSE']._serialized_start=2420
+  _globals['_PREVIEWROLLBACKRESPONSE']._serialized_end=2689
+  _globals['_ROLLBACKSERVICE']._serialized_start=2692
+  _globals['_ROLLBACKSERVICE']._serialized_end=3519
 # @@protoc_insertion_point(module_scope)

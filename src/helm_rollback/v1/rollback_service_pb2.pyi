@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from helm_rollback.v1 import helm_options_pb2 as _helm_options_pb2
 from helm_rollback.v1 import history_pb2 as _history_pb2
+from helm_rollback.v1 import preview_pb2 as _preview_pb2
 from helm_rollback.v1 import release_pb2 as _release_pb2
 import builtins as _builtins
 import sys
@@ -591,3 +592,99 @@ class CancelOperationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelOperationResponse: _TypeAlias = CancelOperationResponse  # noqa: Y015
+
+@_typing.final
+class PreviewRollbackRequest(_message.Message):
+    """Which rollback to show."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEASE_ID_FIELD_NUMBER: _builtins.int
+    TARGET_REVISION_FIELD_NUMBER: _builtins.int
+    LAST_SUCCESSFUL_FIELD_NUMBER: _builtins.int
+    HELM_OPTIONS_FIELD_NUMBER: _builtins.int
+    release_id: _builtins.str
+    """Required. `<cluster>.<namespace>.<name>`, such as `default.prod.shop`."""
+    target_revision: _builtins.int
+    """The revision to go back to, 1 or more."""
+    last_successful: _builtins.bool
+    """The one that RollbackLastSuccessful would choose; `false` is refused."""
+    @_builtins.property
+    def helm_options(self) -> _helm_options_pb2.HelmOptions:
+        """Optional. How Helm would be run. Absent: all defaults."""
+
+    def __init__(
+        self,
+        *,
+        release_id: _builtins.str = ...,
+        target_revision: _builtins.int = ...,
+        last_successful: _builtins.bool = ...,
+        helm_options: _helm_options_pb2.HelmOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["helm_options", b"helm_options", "last_successful", b"last_successful", "target", b"target", "target_revision", b"target_revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["helm_options", b"helm_options", "last_successful", b"last_successful", "release_id", b"release_id", "target", b"target", "target_revision", b"target_revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["target_revision", "last_successful"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___PreviewRollbackRequest: _TypeAlias = PreviewRollbackRequest  # noqa: Y015
+
+@_typing.final
+class PreviewRollbackResponse(_message.Message):
+    """What the rollback would do. Every field is output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    BASE_REVISION_FIELD_NUMBER: _builtins.int
+    VALUES_DIFF_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    HOOKS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    base_revision: _builtins.int
+    """Output only. The current revision, from which it would go."""
+    values_diff: _builtins.str
+    """Output only. Unified diff of the values given by the user, from current's to the target's; masked,
+    at most 64 KiB. Empty: they are equal.
+    """
+    truncated: _builtins.bool
+    """Output only. Whether a diff was cut, or left out, for its length: 64 KiB each, 3 MiB in all."""
+    @_builtins.property
+    def selection(self) -> _release_pb2.Selection:
+        """Output only. The revision that it would go back to; with `last_successful` also why, and what was
+        passed over.
+        """
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_preview_pb2.ObjectChange]:
+        """Output only. Every object of current's or the target's manifest that is live or would be made."""
+
+    @_builtins.property
+    def hooks(self) -> _containers.RepeatedCompositeFieldContainer[_preview_pb2.Hook]:
+        """Output only. The hooks of the target that would run, in their order; none with `disable_hooks`."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_preview_pb2.Warning]:
+        """Output only. What a person should know before."""
+
+    def __init__(
+        self,
+        *,
+        selection: _release_pb2.Selection | None = ...,
+        base_revision: _builtins.int = ...,
+        values_diff: _builtins.str = ...,
+        changes: _abc.Iterable[_preview_pb2.ObjectChange] | None = ...,
+        hooks: _abc.Iterable[_preview_pb2.Hook] | None = ...,
+        warnings: _abc.Iterable[_preview_pb2.Warning] | None = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_revision", b"base_revision", "changes", b"changes", "hooks", b"hooks", "selection", b"selection", "truncated", b"truncated", "values_diff", b"values_diff", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRollbackResponse: _TypeAlias = PreviewRollbackResponse  # noqa: Y015

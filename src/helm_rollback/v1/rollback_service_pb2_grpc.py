@@ -84,6 +84,11 @@ class RollbackServiceStub:
                 request_serializer=helm__rollback_dot_v1_dot_rollback__service__pb2.CancelOperationRequest.SerializeToString,
                 response_deserializer=helm__rollback_dot_v1_dot_rollback__service__pb2.CancelOperationResponse.FromString,
                 _registered_method=True)
+        self.PreviewRollback = channel.unary_unary(
+                '/helm_rollback.v1.RollbackService/PreviewRollback',
+                request_serializer=helm__rollback_dot_v1_dot_rollback__service__pb2.PreviewRollbackRequest.SerializeToString,
+                response_deserializer=helm__rollback_dot_v1_dot_rollback__service__pb2.PreviewRollbackResponse.FromString,
+                _registered_method=True)
 
 
 class RollbackServiceServicer:
@@ -249,6 +254,25 @@ class RollbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewRollback(self, request, context):
+        """Shows what a rollback would do now, object by object, by what is live. Changes nothing, but that a
+        release which the ledger does not know is adopted. A `Rollback` to `selection.revision`, with
+        `base_revision` as `expected_current_revision` and the same `helm_options`, does what was shown,
+        if the live objects have not changed since.
+
+        Legal for every release, also while an operation is under way, while it is pending, and for a
+        target marked BAD: a Rollback may then be refused. Where a kind is not served, a rollback is not
+        run, so every object is UNCHANGED. May be repeated at will.
+
+        INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND,
+        REVISION_NOT_FOUND. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED (an object can not be read); with
+        `last_successful` also NO_SUCCESSFUL_REVISION, SUCCESS_UNPROVEN, CURRENT_IS_SUCCESSFUL,
+        ALREADY_ROLLED_BACK. UNAVAILABLE: CLUSTER_UNREACHABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RollbackServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -286,6 +310,11 @@ def add_RollbackServiceServicer_to_server(servicer, server):
                     servicer.CancelOperation,
                     request_deserializer=helm__rollback_dot_v1_dot_rollback__service__pb2.CancelOperationRequest.FromString,
                     response_serializer=helm__rollback_dot_v1_dot_rollback__service__pb2.CancelOperationResponse.SerializeToString,
+            ),
+            'PreviewRollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewRollback,
+                    request_deserializer=helm__rollback_dot_v1_dot_rollback__service__pb2.PreviewRollbackRequest.FromString,
+                    response_serializer=helm__rollback_dot_v1_dot_rollback__service__pb2.PreviewRollbackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -492,6 +521,33 @@ class RollbackService:
             '/helm_rollback.v1.RollbackService/CancelOperation',
             helm__rollback_dot_v1_dot_rollback__service__pb2.CancelOperationRequest.SerializeToString,
             helm__rollback_dot_v1_dot_rollback__service__pb2.CancelOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewRollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/helm_rollback.v1.RollbackService/PreviewRollback',
+            helm__rollback_dot_v1_dot_rollback__service__pb2.PreviewRollbackRequest.SerializeToString,
+            helm__rollback_dot_v1_dot_rollback__service__pb2.PreviewRollbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

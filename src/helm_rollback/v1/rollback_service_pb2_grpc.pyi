@@ -165,6 +165,21 @@ class RollbackServiceStub:
     INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: OPERATION_NOT_FOUND. FAILED_PRECONDITION:
     NOT_CANCELLABLE.
     """
+    PreviewRollback: _grpc.UnaryUnaryMultiCallable[_rollback_service_pb2.PreviewRollbackRequest, _rollback_service_pb2.PreviewRollbackResponse]
+    """Shows what a rollback would do now, object by object, by what is live. Changes nothing, but that a
+    release which the ledger does not know is adopted. A `Rollback` to `selection.revision`, with
+    `base_revision` as `expected_current_revision` and the same `helm_options`, does what was shown,
+    if the live objects have not changed since.
+
+    Legal for every release, also while an operation is under way, while it is pending, and for a
+    target marked BAD: a Rollback may then be refused. Where a kind is not served, a rollback is not
+    run, so every object is UNCHANGED. May be repeated at will.
+
+    INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND,
+    REVISION_NOT_FOUND. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED (an object can not be read); with
+    `last_successful` also NO_SUCCESSFUL_REVISION, SUCCESS_UNPROVEN, CURRENT_IS_SUCCESSFUL,
+    ALREADY_ROLLED_BACK. UNAVAILABLE: CLUSTER_UNREACHABLE.
+    """
 
 @_typing.type_check_only
 class RollbackServiceAsyncStub(RollbackServiceStub):
@@ -302,6 +317,21 @@ class RollbackServiceAsyncStub(RollbackServiceStub):
 
     INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: OPERATION_NOT_FOUND. FAILED_PRECONDITION:
     NOT_CANCELLABLE.
+    """
+    PreviewRollback: _aio.UnaryUnaryMultiCallable[_rollback_service_pb2.PreviewRollbackRequest, _rollback_service_pb2.PreviewRollbackResponse]  # type: ignore[assignment]
+    """Shows what a rollback would do now, object by object, by what is live. Changes nothing, but that a
+    release which the ledger does not know is adopted. A `Rollback` to `selection.revision`, with
+    `base_revision` as `expected_current_revision` and the same `helm_options`, does what was shown,
+    if the live objects have not changed since.
+
+    Legal for every release, also while an operation is under way, while it is pending, and for a
+    target marked BAD: a Rollback may then be refused. Where a kind is not served, a rollback is not
+    run, so every object is UNCHANGED. May be repeated at will.
+
+    INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND,
+    REVISION_NOT_FOUND. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED (an object can not be read); with
+    `last_successful` also NO_SUCCESSFUL_REVISION, SUCCESS_UNPROVEN, CURRENT_IS_SUCCESSFUL,
+    ALREADY_ROLLED_BACK. UNAVAILABLE: CLUSTER_UNREACHABLE.
     """
 
 class RollbackServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -479,6 +509,27 @@ class RollbackServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: OPERATION_NOT_FOUND. FAILED_PRECONDITION:
         NOT_CANCELLABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewRollback(
+        self,
+        request: _rollback_service_pb2.PreviewRollbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rollback_service_pb2.PreviewRollbackResponse, _abc.Awaitable[_rollback_service_pb2.PreviewRollbackResponse]]:
+        """Shows what a rollback would do now, object by object, by what is live. Changes nothing, but that a
+        release which the ledger does not know is adopted. A `Rollback` to `selection.revision`, with
+        `base_revision` as `expected_current_revision` and the same `helm_options`, does what was shown,
+        if the live objects have not changed since.
+
+        Legal for every release, also while an operation is under way, while it is pending, and for a
+        target marked BAD: a Rollback may then be refused. Where a kind is not served, a rollback is not
+        run, so every object is UNCHANGED. May be repeated at will.
+
+        INVALID_ARGUMENT: INVALID_FIELD. NOT_FOUND: CLUSTER_NOT_CONFIGURED, RELEASE_NOT_FOUND,
+        REVISION_NOT_FOUND. FAILED_PRECONDITION: CLUSTER_PERMISSION_DENIED (an object can not be read); with
+        `last_successful` also NO_SUCCESSFUL_REVISION, SUCCESS_UNPROVEN, CURRENT_IS_SUCCESSFUL,
+        ALREADY_ROLLED_BACK. UNAVAILABLE: CLUSTER_UNREACHABLE.
         """
 
 def add_RollbackServiceServicer_to_server(servicer: RollbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

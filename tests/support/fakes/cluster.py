@@ -72,6 +72,8 @@ class FakeCluster:
         self.requests: Counter[str] = Counter()
         """How often the service asked for what."""
         self.objects = FakeObjects()
+        self.contents: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+        """Whole objects by kind, namespace and name, for who reads them whole."""
         self._secrets: dict[Key, dict[str, Any]] = {}
         self._log: list[WatchEvent] = []
         self._version = 100
@@ -305,6 +307,12 @@ class FakeCluster:
     ) -> LiveObject | None:
         self._ask("get object", release_id)
         return self.objects.read(resource, namespace, name)
+
+    async def read_content(
+        self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
+    ) -> Mapping[str, Any] | None:
+        self._ask("get object", release_id)
+        return self.contents.get((resource.kind, namespace, name))
 
     async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
         self._ask("delete object", release_id)

@@ -109,7 +109,7 @@ def operation(value: Operation) -> pb.Operation:
         end_time=timestamp(value.end_time),
         expire_time=timestamp(value.expire_time),
         attempt=value.attempt,
-        selection=_selection(value.selection) if value.selection else None,
+        selection=selection(value.selection) if value.selection else None,
         outcome_evidence=(
             pb.Operation.OutcomeEvidence.Value(evidence) if evidence else pb.Operation.OUTCOME_EVIDENCE_UNSPECIFIED
         ),
@@ -132,7 +132,7 @@ def _leftover(value: LeftoverObject) -> pb.LeftoverObject:
     return pb.LeftoverObject(api_version=value.api_version, kind=value.kind, namespace=value.namespace, name=value.name)
 
 
-def _selection(value: Selection) -> pb.Selection:
+def selection(value: Selection) -> pb.Selection:
     evidence = value.success_evidence
     return pb.Selection(
         revision=value.revision,
