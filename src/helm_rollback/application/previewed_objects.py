@@ -12,7 +12,7 @@ import yaml
 
 from helm_rollback.application import manifest as manifests
 from helm_rollback.application import object_difference as difference
-from helm_rollback.application.masking import masked_text
+from helm_rollback.application.masking import MASK, masked_text
 from helm_rollback.application.ports import Cluster, Served
 from helm_rollback.domain.helm_options import HelmOptions, ServerSideApply
 from helm_rollback.domain.live_object import ObjectKey, group_of
@@ -63,7 +63,7 @@ class PreviewedObject:
         """As it is told."""
         action = self.action
         after = None if action is Action.DELETE else self.target
-        told = "" if action is Action.UNCHANGED else text_diff(_text(self._before, secrets), _text(after, secrets))
+        told = "" if action is Action.UNCHANGED else _diff(self.key.kind, self._before, after, secrets)
         return ObjectChange(
             api_version=self.api_version,
             kind=self.key.kind,
@@ -119,6 +119,21 @@ def _by_key(manifest: str, namespace: str, served: Served) -> dict[ObjectKey, di
         key = ObjectKey(group_of(str(item["apiVersion"])), str(item["kind"]), within, str(metadata.get("name")))
         found[key] = difference.normal(item)
     return found
+
+
+def _diff(kind: str, before: Any, after: Any, secrets: frozenset[str]) -> str:
+    if kind == "Secret":
+        before, after = _hidden(before, after, MASK), _hidden(after, before, f"{MASK} (another)")
+    return text_diff(_text(before, secrets), _text(after, secrets))
+
+
+def _hidden(secret: Any, other: Any, changed: str) -> Any:
+    """A Secret without its data, which may be too short to be masked, or be what somebody wrote by hand."""
+    if secret is None:
+        return None
+    there = (other or {}).get("data") or {}
+    data = {key: MASK if there.get(key) == value else changed for key, value in (secret.get("data") or {}).items()}
+    return {**secret, "data": data}
 
 
 def _text(item: Any, secrets: frozenset[str]) -> str:
