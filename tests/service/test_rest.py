@@ -360,3 +360,43 @@ async def test_who_has_to_come_again_is_told_when(world: World) -> None:
 
     assert reason(answer) == (503, "UNAVAILABLE", "CLUSTER_UNREACHABLE")
     assert answer.headers["retry-after"] == "1"
+
+
+# --- one table ------------------------------------------------------------------------
+
+CONTRACT = {
+    ("POST", "/releases"): "Install",
+    ("GET", "/releases"): "ListReleases",
+    ("GET", "/releases/stream"): "StreamReleases",
+    ("GET", "/releases/{releaseId}"): "GetRelease",
+    ("DELETE", "/releases/{releaseId}"): "Uninstall",
+    ("POST", "/releases/{releaseId}/upgrade"): "Upgrade",
+    ("POST", "/releases/{releaseId}/rollback"): "Rollback",
+    ("POST", "/releases/{releaseId}/rollback/last-successful"): "RollbackLastSuccessful",
+    ("POST", "/releases/{releaseId}/rollback/preview"): "PreviewRollback",
+    ("GET", "/releases/{releaseId}/history"): "ListRevisions",
+    ("GET", "/releases/{releaseId}/revisions"): "ListRevisions",
+    ("GET", "/releases/{releaseId}/history/stream"): "StreamHistory",
+    ("GET", "/releases/{releaseId}/revisions/{revision}"): "GetRevision",
+    ("POST", "/releases/{releaseId}/revisions/{revision}/mark"): "MarkRevision",
+    ("GET", "/operations"): "ListOperations",
+    ("GET", "/operations/{operationId}"): "GetOperation",
+    ("POST", "/operations/{operationId}/cancel"): "CancelOperation",
+}
+
+
+async def test_routes_and_openapi_are_those_of_the_contract(service: Service, client: httpx2.AsyncClient) -> None:
+    root = service.http.removesuffix("/api/v1/helm")
+    described = (await client.get(f"{root}/openapi.json")).json()["paths"]
+
+    whole = {(verb, f"/api/v1/helm{path}"): method for (verb, path), method in CONTRACT.items()}
+    assert {(route.verb, route.path): route.method for route in ROUTES} == whole
+    assert {(verb.upper(), path) for path, verbs in described.items() for verb in verbs} == set(whole)
+
+
+async def test_the_page_for_people_needs_no_other_server(service: Service, client: httpx2.AsyncClient) -> None:
+    page = await client.get(f"{service.http.removesuffix('/api/v1/helm')}/docs")
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/openapi.json" in page.text
+    assert "://" not in page.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any, Final, cast
 
 import grpc
@@ -13,12 +14,13 @@ from google.rpc.status_pb2 import Status
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 
 from helm_rollback.domain.errors import InvalidField
 from helm_rollback.http import answers
 from helm_rollback.http.call import HttpCall, Refusal
+from helm_rollback.http.docs_page import PAGE
 from helm_rollback.http.openapi import document
 from helm_rollback.http.request_message import (
     BODY_MAX,
@@ -50,11 +52,21 @@ def make_app(methods: Methods) -> Starlette:
     """The application over these methods."""
     routes = [StarletteRoute(route.path, _endpoint(route, methods), methods=[route.verb]) for route in ROUTES]
     routes.append(StarletteRoute("/openapi.json", _describe, methods=["GET"]))
+    routes.append(StarletteRoute("/docs", _explain, methods=["GET"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _fault})
 
 
 async def _describe(_request: Request) -> Response:
-    return JSONResponse(document(_DESCRIPTORS))
+    return JSONResponse(_described())
+
+
+@cache
+def _described() -> dict[str, Any]:
+    return document(_DESCRIPTORS)
+
+
+async def _explain(_request: Request) -> Response:
+    return HTMLResponse(PAGE)
 
 
 def _endpoint(route: Route, methods: Methods) -> Callable[[Request], Awaitable[Response]]:

@@ -54,7 +54,7 @@ class Release(_message.Message):
     hold no dot; everything after the second dot is Helm's release name.
     """
     current_revision: _builtins.int
-    """Output only. The revision that is current; at least 1."""
+    """Output only. The revision that is current; 0 while the first install has not written one."""
     status: Global___Revision.Status.ValueType
     """Output only. Current's status in Helm's words. A rollback moves it DEPLOYED → PENDING_ROLLBACK
     → DEPLOYED or FAILED.
@@ -553,8 +553,8 @@ class Operation(_message.Message):
     atomic upgrade that failed); empty: a caller asked for it.
     """
     cancel_requested: _builtins.bool
-    """Output only. A cancellation was asked for while it was running; its end is what the records
-    show.
+    """Output only. A cancellation was asked for. Of a running install or upgrade the end is what the
+    records show: FAILED / INTERRUPTED where Helm was interrupted, SUCCEEDED where it came too late.
     """
     @_builtins.property
     def failure(self) -> Global___Failure:
