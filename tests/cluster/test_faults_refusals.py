@@ -173,7 +173,7 @@ def _throttled(cluster: LocalCluster, user: User) -> Iterator[None]:
     cluster.client.create(f"{_FLOW_CONTROL}/flowschemas", schema)
     try:
         with _unfinished_request(cluster, user):
-            eventually(lambda: _status_of_a_read(cluster, user) == 429, "the user is throttled")
+            eventually(lambda: _status_of_a_read(cluster, user) == 429, "the user is throttled", seconds=90)
             yield
     finally:
         cluster.client.delete(f"{_FLOW_CONTROL}/flowschemas/{user.name}")

@@ -17,8 +17,9 @@ It runs in a thread of its own, and every call returns once the fault is there.
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -234,7 +235,12 @@ class _Pair:
     ) -> None:
         self._ended = ended
         answers: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
-        for work in (self._ask(flow, client), self._collect(flow, upstream, answers), self._answer(flow, answers)):
+        works = (  # functions: a coroutine would never be awaited where its task is cancelled before it begins
+            partial(self._ask, flow, client),
+            partial(self._collect, flow, upstream, answers),
+            partial(self._answer, flow, answers),
+        )
+        for work in works:
             self._tasks.append(asyncio.create_task(self._until_closed(work)))
 
     def reset(self) -> None:
@@ -275,9 +281,9 @@ class _Pair:
                 await self._client.drain()
                 flow.passed()
 
-    async def _until_closed(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _until_closed(self, work: Callable[[], Awaitable[None]]) -> None:
         with suppress(OSError):
-            await work
+            await work()
         self._stop()
         self._client.close()
         self._upstream.close()

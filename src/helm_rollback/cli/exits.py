@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,8 +84,14 @@ def exits(server: str, *, request_id: str = "") -> Iterator[None]:
         say("the arguments must be UTF-8 text")
         raise typer.Exit(ExitCode.USAGE) from None
     except KeyboardInterrupt:
+        heed_no_more_interrupts()
         _say_how_to_be_sure(request_id)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def heed_no_more_interrupts() -> None:
+    """The command is ending: Ctrl-C once more would only take its exit code away, while Python ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _say_how_to_be_sure(request_id: str) -> None:

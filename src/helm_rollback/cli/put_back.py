@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from helm_rollback.cli import arguments, text
 from helm_rollback.cli.connection import CALL_SECONDS, Service, connected, follow
-from helm_rollback.cli.exits import ExitCode, exits, say
+from helm_rollback.cli.exits import ExitCode, exits, heed_no_more_interrupts, say
 from helm_rollback.cli.look import operation_exit, show_operation
 from helm_rollback.cli.output import Output
 from helm_rollback.v1 import rollback_service_pb2 as pb
@@ -103,6 +103,8 @@ def _finish(service: Service, accepted: Accepted, *, wait: bool, output_format: 
         try:
             operation = _outcome(service, accepted)
         except (grpc.RpcError, KeyboardInterrupt) as interruption:
+            if isinstance(interruption, KeyboardInterrupt):
+                heed_no_more_interrupts()
             say(f"the operation goes on; see: helm-rollback operation {operation.operation_id}")
             if isinstance(interruption, KeyboardInterrupt):
                 raise typer.Exit(ExitCode.INTERRUPTED) from None
