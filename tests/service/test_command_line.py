@@ -246,7 +246,8 @@ async def test_whoever_interrupts_it_is_told_the_way_on(world: World, service: S
     err = await interrupted(process)
     hold.release()
 
-    assert process.returncode == 130
+    # Where the interrupt met an exec() of Python's own, as dataclasses do, Python ends by the signal; shells say 130.
+    assert process.returncode in (130, -signal.SIGINT)
     goes_on = "the operation goes on; see: helm-rollback operation "
     assert goes_on in err.decode() or "--request-id" in err.decode()  # where it had no answer yet
 
