@@ -45,6 +45,7 @@ class TcpProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tcp-proxy", daemon=True)
         self._server: asyncio.Server | None = None
+        self._clients: list[asyncio.StreamWriter] = []
         self._pairs: set[_Pair] = set()
         self._silent: list[_Pair] = []
         self._flow = _Flow()
@@ -109,10 +110,14 @@ class TcpProxy:
     # In the proxy's thread.
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, sock=_bound(self.port))
+        self._server = await asyncio.start_server(self._accept, sock=_bound(self.port))
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Coroutine[Any, Any, None]:
         self.accepted += 1
+        self._clients.append(writer)  # noted before the task below runs, which the proxy's end may cancel first
+        return self._connect(reader, writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         faults = self._faults
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
@@ -154,10 +159,12 @@ class TcpProxy:
         await self._refuse()
         for pair in self._silent:
             pair.reset()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:  # one that ends may have begun another
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for client in self._clients:
+            _reset(client)
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
