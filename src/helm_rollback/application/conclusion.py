@@ -8,6 +8,7 @@ from functools import partial
 
 from helm_rollback.application import observation, outcome
 from helm_rollback.application.crash_points import CrashPoint
+from helm_rollback.application.failure_capture import capture_failure
 from helm_rollback.application.journal import GaveUp, Journal, nothing_more
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.leftovers import Leftovers
@@ -32,6 +33,7 @@ class Conclusion:
         self._lease = lease
         self._journal = journal
         self._ledger = ports.ledger
+        self._decode = ports.decode
         self._new_operation_id = ports.new_operation_id
         self._leftovers = Leftovers(ports, cluster, lease, journal)
 
@@ -90,9 +92,18 @@ class Conclusion:
         helm_wrote = result is not None or failure.applied is not Applied.NOT_APPLIED
         is_rollback = operation.type is OperationType.ROLLBACK
         leftovers = await self._leftovers.listed() if helm_wrote and is_rollback else ()
+        if result is not None and result.stored_by_helm:
+            await self._journal.note_captured_failure(await self._captured(result))
         undo = operation.type is OperationType.UPGRADE and operation.atomic and result is not None
         then = partial(undo_upgrade, new_operation_id=self._new_operation_id) if undo else nothing_more
         await self._journal.fail(failure, result=result, leftovers=leftovers, then=then)
+
+    async def _captured(self, result: Revision) -> str:
+        """What is wrong with what the failed operation applied."""
+        payload = await self._journal.read(lambda view: view.payload(result.payload_digest))
+        if payload is None:
+            return ""
+        return await capture_failure(self._cluster, result.release_id, self._decode(payload))
 
     async def fail_for(self, reason: FailureReason, message: str) -> None:
         """It ended without a record that tells more."""

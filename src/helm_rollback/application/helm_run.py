@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from helm_rollback.application import outcome, preflight
 from helm_rollback.application.crash_points import CrashPoint
+from helm_rollback.application.failure_capture import capture_failure
 from helm_rollback.application.journal import GaveUp, Journal
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.masking import secrets_of
@@ -104,7 +105,23 @@ class _Judge:
             self._begun = not refusal
         if not refusal and write.method == "POST" and record is not None and self.rules.operation.is_by_chart:
             refusal = await self._note(record)
+        if not refusal and record is not None and record.status is Status.UNINSTALLING and self._is_undoing:
+            refusal = await self._capture(record)
         return refusal
+
+    @property
+    def _is_undoing(self) -> bool:
+        """Whether Helm, when it uninstalls, undoes what it was installing (`pkg/action/install.go`, failRelease)."""
+        return self.rules.operation.type is OperationType.INSTALL and self.rules.operation.atomic
+
+    async def _capture(self, record: HelmRecord) -> str:
+        """Keep what is wrong, before Helm deletes it."""
+        try:
+            captured = await capture_failure(self.cluster, self.journal.operation.release_id, record)
+            await self.journal.note_captured_failure(captured)
+        except GaveUp:
+            return "the operation is another worker's by now"
+        return ""
 
     async def _note(self, record: HelmRecord) -> str:
         """Note durably which record it is, before it is there: it does not bear the stamp yet."""

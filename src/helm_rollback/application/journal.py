@@ -140,6 +140,11 @@ class Journal:
 
         self.operation = await self.durably(body)
 
+    async def note_captured_failure(self, text: str) -> None:
+        """Keep what was captured of the failure that is about to be undone. No event."""
+        if text:
+            await self.durably(lambda tx: tx.add_captured_failure(self.operation.operation_id, text))
+
     async def is_cancelled(self) -> bool:
         """Whether somebody asked for the running operation's cancellation."""
         operation_id = self.operation.operation_id

@@ -10,7 +10,7 @@ import json
 import sys
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 import yaml
@@ -31,8 +31,13 @@ def secrets_of(manifest: str) -> frozenset[str]:
     found: set[str] = set()
     for item in manifests.objects(manifest):
         if item["kind"] == "Secret":
-            found |= _texts(item)
-    return frozenset(text for text in found if len(text) >= _SHORTEST)
+            found |= secret_texts(item)
+    return frozenset(found)
+
+
+def secret_texts(secret: Mapping[str, Any]) -> frozenset[str]:
+    """Every text that one Secret holds, as it is written and decoded; but not what is too short to be looked for."""
+    return frozenset(text for text in _texts(secret) if len(text) >= _SHORTEST)
 
 
 def masked_text(text: str, secrets: Set[str]) -> str:
@@ -93,7 +98,7 @@ def _masked(value: Any, secrets: Set[str]) -> Any:
     return MASK if str(value) in secrets else value
 
 
-def _texts(secret: dict[str, Any]) -> set[str]:
+def _texts(secret: Mapping[str, Any]) -> set[str]:
     written = [str(value) for key in _DATA if isinstance(secret.get(key), dict) for value in secret[key].values()]
     texts = {*written, *(_decoded(text) for text in written)}
     lines = {line.strip() for text in texts for line in (text, *text.splitlines())}

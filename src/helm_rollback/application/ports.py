@@ -104,6 +104,9 @@ class LedgerView(Protocol):
     def chart_change(self, operation_id: str) -> ChartChange | None:
         """What an install or upgrade was given."""
 
+    def captured_failure(self, operation_id: str) -> str:
+        """What was captured when the operation failed; empty where nothing was."""
+
     def helm_process(self, operation_id: str) -> HelmProcess | None:
         """The Helm that was last started for an operation."""
 
@@ -168,6 +171,9 @@ class LedgerTransaction(LedgerView, Protocol):
 
     def add_chart_change(self, operation_id: str, change: ChartChange) -> None:
         """Store what an install or upgrade was given; its operation is there already."""
+
+    def add_captured_failure(self, operation_id: str, text: str) -> None:
+        """Store what was captured when the operation failed; what was stored before stays."""
 
     def append(self, release_id: ReleaseId, change: Change) -> HistoryEvent:
         """Append an event with the next sequence; wakes those who watch the release, after the commit."""
@@ -363,6 +369,26 @@ class Cluster(Protocol):
         self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
     ) -> Mapping[str, Any] | None:
         """The whole of any object, as it is now; None where there is none."""
+
+    async def list_contents(
+        self,
+        release_id: ReleaseId,
+        resource: Resource,
+        namespace: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int,
+    ) -> list[Mapping[str, Any]]:
+        """Whole objects of a namespace, at most `limit`, by name. `labels` and `fields` select, as in kubectl."""
+
+    async def read_log(
+        self, release_id: ReleaseId, namespace: str, pod: str, container: str, *, previous: bool, lines: int, size: int
+    ) -> str:
+        """The last lines that a container printed, at most `size` bytes; `previous`: before it was restarted.
+
+        Raises ClusterUnreachable also where its node does not tell.
+        """
 
     async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
         """Delete exactly that version, and in the background what it owns; one that is gone needs no deleting.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import yaml
 
 from helm_rollback.application.masking import masked_manifest, masked_values, secrets_of
-from helm_rollback.application.ports import Ports, RevisionPosition
+from helm_rollback.application.ports import LedgerView, Ports, RevisionPosition
 from helm_rollback.application.refresh import known_release
 from helm_rollback.domain.errors import ClusterNotConfigured, RevisionNotFound
 from helm_rollback.domain.principal import Principal
@@ -69,7 +69,7 @@ async def get_revision(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionContent:
-    """What view FULL adds. Empty where the record could never be read."""
+    """What view FULL adds. Values and manifest are empty where the record could never be read."""
 
     values_yaml: str = ""
     manifest: str = ""
@@ -77,14 +77,19 @@ class RevisionContent:
 
 
 async def get_revision_content(ports: Ports, revision: Revision) -> RevisionContent:
-    """Values and manifest of a revision, from the ledger's archive, the data of Secrets masked."""
-    payload = await ports.ledger.read(lambda view: view.payload(revision.payload_digest))
+    """What the ledger has archived of a revision, the data of Secrets masked."""
+
+    def body(view: LedgerView) -> tuple[bytes | None, str]:
+        return view.payload(revision.payload_digest), view.captured_failure(revision.operation_id)
+
+    payload, captured = await ports.ledger.read(body)
     if payload is None:
-        return RevisionContent()
+        return RevisionContent(captured_failure=captured)
     record = ports.decode(payload)
     secrets = secrets_of(record.manifest)
     values = masked_values(record.values, secrets)
     return RevisionContent(
         values_yaml=yaml.safe_dump(values, sort_keys=False, allow_unicode=True) if values else "",
         manifest=masked_manifest(record.manifest),
+        captured_failure=captured,
     )

@@ -56,6 +56,57 @@ async def read_content(
     return connection.parse(answer.content, release_id=release_id) if answer.status_code == 200 else None
 
 
+async def list_contents(
+    connection: Connection,
+    release_id: ReleaseId,
+    resource: Resource,
+    namespace: str,
+    *,
+    labels: str,
+    fields: str,
+    limit: int,
+) -> list[Mapping[str, Any]]:
+    """Whole objects of a namespace, at most `limit`, each with the apiVersion and kind that a list leaves out."""
+    selectors = {"labelSelector": labels, "fieldSelector": fields}
+    answer = await connection.request(
+        "GET",
+        _path(resource, namespace),
+        needs=f"list {_words(resource, namespace)}",
+        release_id=release_id,
+        params={"limit": limit} | {name: selector for name, selector in selectors.items() if selector},
+    )
+    items = connection.parse(answer.content, release_id=release_id).get("items") or []
+    return [{"apiVersion": resource.api_version, "kind": resource.kind} | item for item in items]
+
+
+async def read_log(
+    connection: Connection,
+    release_id: ReleaseId,
+    namespace: str,
+    pod: str,
+    container: str,
+    *,
+    previous: bool,
+    lines: int,
+    size: int,
+) -> str:
+    """The end of what a container printed. What is no UTF-8 in it is replaced."""
+    answer = await connection.request(
+        "GET",
+        f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log",
+        needs=f"get pods/log in namespace {namespace}",
+        release_id=release_id,
+        params={
+            "container": container,
+            "previous": "true" if previous else "false",
+            "tailLines": lines,
+            "limitBytes": size,
+        },
+        accept="*/*",
+    )
+    return answer.content.decode(errors="replace")
+
+
 async def delete_object(connection: Connection, release_id: ReleaseId, live: LiveObject) -> None:
     """Delete exactly that version. Raises RecordConflict where it has changed; one that is gone is as it should be."""
     await connection.request(
@@ -74,10 +125,12 @@ async def delete_object(connection: Connection, release_id: ReleaseId, live: Liv
     )
 
 
-def _path(resource: Resource, namespace: str, name: str) -> str:
+def _path(resource: Resource, namespace: str, name: str = "") -> str:
+    """That of an object; without a name that of all."""
     root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
     within = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
-    return f"{root}{within}/{resource.plural}/{quote(name, safe='')}"
+    of_object = f"/{quote(name, safe='')}" if name else ""
+    return f"{root}{within}/{resource.plural}{of_object}"
 
 
 def _words(resource: Resource, namespace: str) -> str:

@@ -164,6 +164,29 @@ class KubernetesCluster:
         """The whole of any object, as it is now; None where there is none."""
         return await objects.read_content(self._connection, release_id, resource, namespace, name)
 
+    async def list_contents(
+        self,
+        release_id: ReleaseId,
+        resource: Resource,
+        namespace: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int,
+    ) -> list[Mapping[str, Any]]:
+        """Whole objects of a namespace, at most `limit`."""
+        return await objects.list_contents(
+            self._connection, release_id, resource, namespace, labels=labels, fields=fields, limit=limit
+        )
+
+    async def read_log(
+        self, release_id: ReleaseId, namespace: str, pod: str, container: str, *, previous: bool, lines: int, size: int
+    ) -> str:
+        """The last lines that a container printed."""
+        return await objects.read_log(
+            self._connection, release_id, namespace, pod, container, previous=previous, lines=lines, size=size
+        )
+
     async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
         """Delete exactly that version. Raises RecordConflict where it has changed."""
         await objects.delete_object(self._connection, release_id, live)

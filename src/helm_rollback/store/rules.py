@@ -42,7 +42,7 @@ def _changes_but_from(empty: str, *columns: str) -> str:
     )
 
 
-_WRITTEN_ONCE: Final = ("ledger", "event", "payload", "chart_change")
+_WRITTEN_ONCE: Final = ("ledger", "event", "payload", "chart_change", "captured_failure")
 _NEVER_DELETED: Final = ("release", "revision", "operation")
 
 _OF_A_RECORD: Final = ("create_time", "chart_name", "chart_version", "app_version", "full_size_bytes")

@@ -321,6 +321,16 @@ class ChartChangeRow(_Row, table=True):
     labels: str = Field(sa_type=Text)
 
 
+class CapturedFailureRow(_Row, table=True):
+    """What was captured of the failure of an operation that wrote a revision."""
+
+    __tablename__: ClassVar[str] = "captured_failure"
+    __table_args__: ClassVar[Any] = (ForeignKeyConstraint(["operation_id"], ["operation.operation_id"]),)
+
+    operation_id: str = Field(primary_key=True, sa_type=Id)
+    body: str = Field(sa_type=Text)
+
+
 class EventRow(_Row, table=True):
     """An event. A stream of one release reads by (release, sequence), one of the whole ledger by `position`.
 
@@ -365,5 +375,6 @@ payload: Final = metadata.tables["payload"]
 revision: Final = metadata.tables["revision"]
 operation: Final = metadata.tables["operation"]
 chart_change: Final = metadata.tables["chart_change"]
+captured_failure: Final = metadata.tables["captured_failure"]
 event: Final = metadata.tables["event"]
 observed_cluster: Final = metadata.tables["observed_cluster"]

@@ -25,7 +25,7 @@ from helm_rollback.store.mapping import (
     release_values,
     revision_values,
 )
-from helm_rollback.store.tables import event, operation, release, revision
+from helm_rollback.store.tables import captured_failure, event, operation, release, revision
 from helm_rollback.store.view import View
 
 _lock_release: Final[Select[Any]] = (
@@ -53,6 +53,7 @@ _next_sequence: Final = (
     .returning(release.c.last_sequence, release.c.last_event_time)
 )
 _insert_event: Final = insert(event)
+_insert_captured_failure: Final = InsertIfAbsent(captured_failure)
 
 
 class Transaction(View):
@@ -120,6 +121,9 @@ class Transaction(View):
 
     def add_chart_change(self, operation_id: str, change: ChartChange) -> None:
         chart_changes.add(self._connection, operation_id, change)
+
+    def add_captured_failure(self, operation_id: str, text: str) -> None:
+        self._connection.execute(_insert_captured_failure, {"operation_id": operation_id, "body": text})
 
     # --- events ---
 

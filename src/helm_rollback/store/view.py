@@ -20,7 +20,7 @@ from helm_rollback.domain.status import Status
 from helm_rollback.store import chart_changes, leases, observations, payloads
 from helm_rollback.store.engines.database import Now
 from helm_rollback.store.mapping import to_event, to_operation, to_position, to_release, to_revision
-from helm_rollback.store.tables import IS_LIVE, event, operation, release, revision
+from helm_rollback.store.tables import IS_LIVE, captured_failure, event, operation, release, revision
 
 _active: Final[Any] = literal_column(
     f"(SELECT operation_id FROM operation WHERE operation.release_id = release.release_id AND operation.{IS_LIVE})"  # noqa: S608
@@ -88,6 +88,7 @@ _pages: Final = {
 
 _operation: Final = select(operation).where(operation.c.operation_id == bindparam("id"))
 _operation_of_request: Final = select(operation).where(operation.c.request_id == bindparam("id"))
+_captured_failure: Final = select(captured_failure.c.body).where(captured_failure.c.operation_id == bindparam("id"))
 _live_operation: Final = select(operation).where(operation.c.release_id == bindparam("id"), text(IS_LIVE))
 
 _events: Final = (
@@ -219,6 +220,9 @@ class View:
 
     def chart_change(self, operation_id: str) -> ChartChange | None:
         return chart_changes.read(self._connection, operation_id)
+
+    def captured_failure(self, operation_id: str) -> str:
+        return str(self._connection.execute(_captured_failure, {"id": operation_id}).scalar() or "")
 
     def helm_process(self, operation_id: str) -> HelmProcess | None:
         return leases.process(self._connection, operation_id)

@@ -321,9 +321,13 @@ class Revision(_message.Message):
     masked.
     """
     captured_failure: _builtins.str
-    """Output only, in view FULL. What was captured of the failure of the operation that made this
-    revision, before anything was rolled away: states of Pods, events, last log lines. Empty where
-    nothing was captured; this version captures nothing.
+    """Output only, in view FULL. What was captured when the operation that made this revision failed,
+    before anything was rolled away, as text for people: what is wrong with workloads of manifest and
+    hooks that are not ready and with their Pods, the last lines that failing containers printed, and
+    warning events about all of these. At most 16 KiB. Data of the release's Secrets, and of those
+    that the Pods use, is masked. What the service may not read, or could not within 5 s, is named
+    under "Not read". Empty where nothing failed or was unready, where no operation of this service
+    made the revision, and where a worker died before an atomic install was undone.
     """
     @_builtins.property
     def deployed_time(self) -> _timestamp_pb2.Timestamp:

@@ -69,6 +69,22 @@ class Objects:
     async def test_what_is_not_there_is_not_read(self, stage: Stage) -> None:
         assert await read(stage, "nowhere") is None
 
+    async def test_whole_objects_are_listed_by_label_and_not_without_end(self, stage: Stage) -> None:
+        for name, tier in (("b", "front"), ("a", "front"), ("c", "back")):
+            await stage.put_config_map(name, {"tier": tier}, {})
+
+        async def names(labels: str, *, limit: int = 10) -> list[str]:
+            resource, namespace = await config_maps(stage), stage.release_id.namespace
+            found = await stage.cluster.list_contents(
+                stage.release_id, resource, namespace, labels=labels, fields="metadata.name!=none", limit=limit
+            )
+            assert all((one["apiVersion"], one["kind"]) == ("v1", "ConfigMap") for one in found)
+            return [one["metadata"]["name"] for one in found]
+
+        assert await names("tier=front") == ["a", "b"]
+        assert await names("tier=front", limit=1) == ["a"]
+        assert await names("tier=none") == []
+
     async def test_exactly_the_version_that_was_read_is_deleted(self, stage: Stage) -> None:
         await stage.put_config_map("extra", {}, {"a": "1"})
         first = await read(stage)

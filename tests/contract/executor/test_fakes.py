@@ -65,7 +65,11 @@ class FakeStage:
         self._by_hand.upgrade(Chart(version="3.0.0", manifest=config_map(by="hand")))
 
     async def put_config_map(self, name: str, labels: dict[str, str], annotations: dict[str, str]) -> None:
-        self.cluster.objects.put(name, labels=labels, annotations=annotations)
+        live = self.cluster.objects.put(name, labels=labels, annotations=annotations)
+        metadata = {"name": name, "labels": live.labels, "annotations": live.annotations, "uid": live.uid}
+        self.cluster.contents.put(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}, namespace=self.release_id.namespace
+        )
 
     async def kill(self, process: HelmProcess) -> None:
         self.helm.kill(process)

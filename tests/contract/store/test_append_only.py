@@ -27,6 +27,7 @@ async def filled(database: AnyDatabase) -> AnyDatabase:
         tx.add_operation(finished(an_operation(1)))
         tx.add_operation(an_operation(2, attempt=1))
         tx.add_chart_change(operation_id(2), ChartChange(chart=OciChart("oci://registry/shop"), labels={"a": "b"}))
+        tx.add_captured_failure(operation_id(1), "Pod shop-1\n  is Failed\n")
         tx.append(SHOP, a_transition())
         tx.claim_observation("default", owner="one", lease=timedelta(seconds=30))
 
@@ -50,6 +51,8 @@ REFUSED = {
     "payload_is_not_deleted": "DELETE FROM payload",
     "chart_change_is_not_changed": "UPDATE chart_change SET version = '9'",
     "chart_change_is_not_deleted": "DELETE FROM chart_change",
+    "captured_failure_is_not_changed": "UPDATE captured_failure SET body = ''",
+    "captured_failure_is_not_deleted": "DELETE FROM captured_failure",
     "release_is_not_deleted": "DELETE FROM release",
     "revision_is_not_deleted": "DELETE FROM revision",
     "operation_is_not_deleted": "DELETE FROM operation WHERE operation_id LIKE '%2'",

@@ -239,3 +239,14 @@ async def test_the_helm_that_was_last_started_is_remembered(shop: Ledger) -> Non
         await shop.write(lambda tx, process=process: tx.save_helm_process(operation_id(1), process))  # type: ignore[misc]
 
         assert await shop.read(lambda view: view.helm_process(operation_id(1))) == process
+
+
+async def test_what_was_captured_of_a_failure_is_kept_and_the_first_stays(shop: Ledger) -> None:
+    """Helm may ask twice to write the record before which it is captured."""
+    await add(shop, an_operation(1))
+
+    await shop.write(lambda tx: tx.add_captured_failure(operation_id(1), "Pod shop-1\n  is Failed\n"))
+    await shop.write(lambda tx: tx.add_captured_failure(operation_id(1), "later"))
+
+    assert await shop.read(lambda view: view.captured_failure(operation_id(1))) == "Pod shop-1\n  is Failed\n"
+    assert await shop.read(lambda view: view.captured_failure(operation_id(2))) == ""

@@ -14,6 +14,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
+from support.fakes.contents import FakeContents
 from support.fakes.documents import Document, go_time, secret_of
 from support.fakes.objects import FakeObjects, resource_of
 from support.samples import Clock
@@ -41,6 +42,8 @@ _SERVED = frozenset(
         ServedKind("v1", "ConfigMap"),
         ServedKind("v1", "Secret"),
         ServedKind("v1", "Service"),
+        ServedKind("v1", "Pod"),
+        ServedKind("v1", "Event"),
         ServedKind("apps/v1", "Deployment"),
         ServedKind("batch/v1", "Job"),
         ServedKind("rbac.authorization.k8s.io/v1", "ClusterRole"),
@@ -65,15 +68,17 @@ class FakeCluster:
         """Set by `away`: every request fails, every watch ends."""
         self.denied: set[str] = set()
         """Verbs that RBAC denies this service: list, get, update, create, delete, watch (all of release
-        records), get object, delete object."""
+        records), get object (or get Deployment, … by kind, of whole ones), list objects, get log, delete object."""
         self.gone_namespaces: set[str] = set()
         """Those that were deleted: nothing can be created there."""
         self.served = set(_SERVED)
         self.requests: Counter[str] = Counter()
         """How often the service asked for what."""
         self.objects = FakeObjects()
-        self.contents: dict[tuple[str, str, str], Mapping[str, Any]] = {}
-        """Whole objects by kind, namespace and name, for who reads them whole."""
+        self.contents = FakeContents()
+        """For who reads objects whole."""
+        self.logs: dict[tuple[str, str, bool], str] = {}
+        """What containers printed, by Pod, container, and whether before the last restart."""
         self._secrets: dict[Key, dict[str, Any]] = {}
         self._log: list[WatchEvent] = []
         self._version = 100
@@ -312,7 +317,28 @@ class FakeCluster:
         self, release_id: ReleaseId, resource: Resource, namespace: str, name: str
     ) -> Mapping[str, Any] | None:
         self._ask("get object", release_id)
+        self._ask(f"get {resource.kind}", release_id)
         return self.contents.get((resource.kind, namespace, name))
+
+    async def list_contents(
+        self,
+        release_id: ReleaseId,
+        resource: Resource,
+        namespace: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int,
+    ) -> list[Mapping[str, Any]]:
+        self._ask("list objects", release_id)
+        return self.contents.listed(resource.kind, namespace, labels=labels, fields=fields)[:limit]
+
+    async def read_log(
+        self, release_id: ReleaseId, namespace: str, pod: str, container: str, *, previous: bool, lines: int, size: int
+    ) -> str:
+        self._ask("get log", release_id)
+        last = self.logs.get((pod, container, previous), "").splitlines(keepends=True)[-lines:]
+        return "".join(last)[:size]
 
     async def delete_object(self, release_id: ReleaseId, live: LiveObject) -> None:
         self._ask("delete object", release_id)

@@ -1,0 +1,235 @@
+"""What is captured of a failure before anything is rolled away: Pods, events, last log lines.
+
+Helm says which object was not ready, seldom why. Whoever reads the failure later finds
+only what was put back since, so what is wrong with the revision's workloads is read when
+its operation fails, within bounds, and kept with the revision.
+
+Nothing here is in the way of the operation's end: what can not be read is said in the
+text, and the data of Secrets is taken out of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from helm_rollback.application import ill_health, manifest
+from helm_rollback.application.ill_health import Document
+from helm_rollback.application.masking import masked_text, secret_texts, secrets_of
+from helm_rollback.application.ports import Cluster, Served, T
+from helm_rollback.domain.errors import ClusterPermissionDenied, ClusterUnreachable
+from helm_rollback.domain.live_object import Resource
+from helm_rollback.domain.record import HelmRecord
+from helm_rollback.domain.release import ReleaseId
+
+DEADLINE_SECONDS = 5.0
+"""Within which all of it is read."""
+TEXT_MAX = 16 * 1024
+_WORKLOADS_MAX = 20
+_PODS_MAX = 10
+_LISTED_MAX = 100
+_EVENTS_LISTED_MAX = 500
+_EVENTS_MAX = 20
+_LOG_LINES = 20
+_LOG_BYTES = 2048
+_LINE_MAX = 500
+_AT_ONCE = 8
+_CUT = "… more was captured than is kept\n"
+
+A = TypeVar("A")
+
+_log = logging.getLogger(__name__)
+
+
+async def capture_failure(cluster: Cluster, release_id: ReleaseId, record: HelmRecord) -> str:
+    """What is wrong with the workloads of a revision now, at most TEXT_MAX bytes; empty where nothing is."""
+    seen = _Seen()
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await _Look(cluster, release_id, seen).at(record)
+    except TimeoutError:
+        seen.gaps.append("the rest: no answer in time")
+    except (ClusterUnreachable, ClusterPermissionDenied) as problem:
+        seen.gaps.append(str(problem))
+    except Exception:
+        _log.exception("release %s: its failure is captured in part", release_id)
+    return _bounded(masked_text(seen.text(), seen.secrets))
+
+
+@dataclass
+class _Seen:
+    """What was found so far: what a deadline cuts off does not take the rest with it."""
+
+    sick: list[Document] = field(default_factory=list)
+    """Workloads that are not ready, then their Pods that are not."""
+    events: list[Document] = field(default_factory=list)
+    logs: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By Pod and container."""
+    secrets: set[str] = field(default_factory=set)
+    gaps: list[str] = field(default_factory=list)
+    """What could not be read, and why."""
+
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in self._lines())
+
+    def _lines(self) -> Iterable[str]:
+        for document in self.sick:
+            yield ill_health.title(document)
+            yield from (f"  {line}" for line in ill_health.problems(document))
+            if document["kind"] == "Pod":
+                yield from self._log_lines(ill_health.name_of(document))
+        if self.events:
+            yield "Events"
+            yield from (f"  {ill_health.event_line(event)}" for event in self.events)
+        if self.gaps:
+            yield "Not read"
+            yield from (f"  {gap}" for gap in self.gaps)
+
+    def _log_lines(self, pod: str) -> Iterable[str]:
+        for (of, container), log in self.logs.items():
+            if of == pod and log.strip():
+                yield f"  container {container} printed last:"
+                yield from (f"    {line}" for line in log.splitlines())
+
+
+class _Look:
+    """One look at the workloads of a revision."""
+
+    def __init__(self, cluster: Cluster, release_id: ReleaseId, seen: _Seen) -> None:
+        self._cluster = cluster
+        self._release_id = release_id
+        self._namespace = release_id.namespace
+        self._seen = seen
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def at(self, record: HelmRecord) -> None:
+        served = await self._cluster.served_kinds()
+        self._seen.secrets |= await asyncio.to_thread(_secrets_in, record)
+        places = await asyncio.to_thread(_workloads, record, served)
+        workloads = await self._each(places[:_WORKLOADS_MAX], self._read)
+        self._seen.sick += [one for one in workloads if one is not None and ill_health.problems(one)]
+        pods = await self._failing_pods(served)
+        await asyncio.gather(self._hear(pods, served), self._read_events(served))
+
+    async def _read(self, place: _Place) -> Document | None:
+        return await self._cluster.read_content(self._release_id, place.resource, place.namespace, place.name)
+
+    async def _failing_pods(self, served: Served) -> list[Document]:
+        """Those of the workloads seen so far; they are added to what was seen."""
+        resource = served.resource("v1", "Pod")
+        if resource is None:
+            return []
+
+        async def pods_of(workload: Document) -> list[Document]:
+            namespace = workload["metadata"].get("namespace", self._namespace)
+            return list(
+                await self._cluster.list_contents(
+                    self._release_id, resource, namespace, labels=ill_health.selector_of(workload), limit=_LISTED_MAX
+                )
+            )
+
+        owners = [one for one in self._seen.sick if ill_health.selector_of(one)]
+        listed = [pod for pods in await self._each(owners, pods_of) for pod in pods or []]
+        known = {one["metadata"].get("uid") for one in self._seen.sick}
+        new = {pod["metadata"].get("uid"): pod for pod in listed if ill_health.problems(pod)}
+        self._seen.sick += [pod for uid, pod in list(new.items())[:_PODS_MAX] if uid not in known]
+        return [one for one in self._seen.sick if one["kind"] == "Pod"][:_PODS_MAX]
+
+    async def _hear(self, pods: list[Document], served: Served) -> None:
+        """Read the last lines of the containers that fail; of none, where it is not known what they must not tell."""
+        spoken = [(pod, *one) for pod in pods for one in ill_health.containers_to_hear(pod)]
+        if not spoken or not await self._learn_secrets(pods, served):
+            return
+
+        async def hear(one: tuple[Document, str, bool]) -> None:
+            pod, container, previous = one
+            name, namespace = ill_health.name_of(pod), pod["metadata"].get("namespace", self._namespace)
+            log = await self._cluster.read_log(
+                self._release_id, namespace, name, container, previous=previous, lines=_LOG_LINES, size=_LOG_BYTES
+            )
+            self._seen.logs[name, container] = log if log.endswith("\n") else log[: log.rfind("\n") + 1]
+
+        await self._each(spoken[:_PODS_MAX], hear)
+
+    async def _learn_secrets(self, pods: list[Document], served: Served) -> bool:
+        """Whether all is known that these Pods get to see of Secrets."""
+        resource = served.resource("v1", "Secret")
+        places = {
+            _Place(resource, pod["metadata"].get("namespace", self._namespace), name)
+            for pod in pods
+            for name in ill_health.secret_names(pod)
+            if resource is not None
+        }
+        gaps = len(self._seen.gaps)
+        for secret in await self._each(sorted(places, key=lambda place: place.name), self._read):
+            self._seen.secrets |= secret_texts(secret) if secret is not None else frozenset()
+        return len(self._seen.gaps) == gaps
+
+    async def _read_events(self, served: Served) -> None:
+        resource = served.resource("v1", "Event")
+        if resource is None or not self._seen.sick:
+            return
+
+        async def warnings(namespace: str) -> list[Document]:
+            return list(
+                await self._cluster.list_contents(
+                    self._release_id, resource, namespace, fields="type!=Normal", limit=_EVENTS_LISTED_MAX
+                )
+            )
+
+        namespaces = sorted({one["metadata"].get("namespace", self._namespace) for one in self._seen.sick})
+        listed = [event for events in await self._each(namespaces, warnings) for event in events or []]
+        ours = [event for event in listed if ill_health.concerns(event, self._seen.sick)]
+        self._seen.events += sorted(ours, key=ill_health.event_time)[-_EVENTS_MAX:]
+
+    async def _each(self, asked: Iterable[A], ask: Callable[[A], Awaitable[T]]) -> list[T | None]:
+        """The answers, all asked for at once but for a bound; None, and a gap, where one can not be had."""
+
+        async def one(what: A) -> T | None:
+            async with self._gate:
+                try:
+                    return await ask(what)
+                except (ClusterUnreachable, ClusterPermissionDenied) as problem:
+                    if str(problem) not in self._seen.gaps:
+                        self._seen.gaps.append(str(problem))
+                    return None
+
+        return list(await asyncio.gather(*(one(what) for what in asked)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where to look for an object."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+
+def _workloads(record: HelmRecord, served: Served) -> list[_Place]:
+    """Those of the manifest, then of the hooks."""
+    found: dict[_Place, None] = {}
+    for text in (record.manifest, *(hook.manifest for hook in record.hooks)):
+        for key, api_version in manifest.named_objects(text, namespace=record.namespace).items():
+            resource = served.resource(api_version, key.kind) if key.kind in ill_health.WORKLOADS else None
+            if resource is not None:
+                found[_Place(resource, key.namespace, key.name)] = None
+    return list(found)
+
+
+def _secrets_in(record: HelmRecord) -> frozenset[str]:
+    manifests = (record.manifest, *(hook.manifest for hook in record.hooks))
+    return frozenset[str]().union(*(secrets_of(text) for text in manifests))
+
+
+def _bounded(text: str) -> str:
+    """The text in lines of LINE_MAX characters at most, cut on a line's end. After masking, which needs whole lines."""
+    text = "".join(line if len(line) <= _LINE_MAX else f"{line[:_LINE_MAX]}…\n" for line in text.splitlines(True))
+    whole = text.encode()
+    if len(whole) <= TEXT_MAX:
+        return text
+    kept = whole[: TEXT_MAX - len(_CUT.encode())]
+    return kept[: kept.rfind(b"\n") + 1].decode(errors="ignore") + _CUT
