@@ -55,7 +55,7 @@ test-fault: venv tools ## Play drawn rounds of faults (ENGINE=sqlite|postgresql 
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 .PHONY: test-clean-path
-test-clean-path: ## Prove on a fresh clone that python3, go, make, git and coreutils suffice
+test-clean-path: ## Prove on a fresh clone that what README names suffices
 	@$(PYTHON) tools/clean_path.py $(ARGS)
 
 .PHONY: check

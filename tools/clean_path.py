@@ -1,8 +1,8 @@
 """Proves what README promises: a fresh clone needs python3, go, make, git and coreutils.
 
-Clones the committed state into a temporary folder, makes a second folder with
-links to just those programs, and runs `make demo` twice and `make test` with
-PATH set to it. Caches of pip and Go are those of the user.
+The tests run the examples of the pages besides, with bash, curl, grep and Node.js. Clones
+the committed state into a temporary folder, makes a second folder with links to just
+those programs, and runs `make demo` twice and `make test` with PATH set to it. Caches of pip and Go are those of the user.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 _PROGRAMS = ("go", "make", "git", "sh")
+_OF_EXAMPLES = ("bash", "curl", "grep", "node", "npm", "npx")
 _COREUTILS = (  # one text, since a list of these would fill a page
-    "basename cat chgrp chmod chown comm cp cut date dd df dirname du echo env expr false fold head "
+    "base64 basename cat chgrp chmod chown comm cp cut date dd df dirname du echo env expr false fold head "
     "id install join kill link ln ls mkdir mkfifo mktemp mv nice nl nohup nproc od paste printenv "
     "printf pwd readlink realpath rm rmdir seq sha256sum shuf sleep sort split stat stty sync tac "
     "tail tee test timeout touch tr true truncate tsort tty uname unexpand uniq unlink wc whoami yes"
@@ -51,7 +52,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="clean-path-") as folder:
         programs = Path(folder) / "bin"
         clone = Path(folder) / "clone"
-        _link_programs(programs)
+        _link_programs(programs, _OF_EXAMPLES if "test" in targets else ())
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         print(f"PATH holds {len(list(programs.iterdir()))} programs; clone in {clone}", flush=True)
         verdicts = [_run(step, clone, _environment(programs)) for step in steps]
@@ -73,12 +74,12 @@ def _run(step: Step, clone: Path, environment: dict[str, str]) -> tuple[bool, st
     return code == 0 and seconds <= (step.at_most_seconds or seconds), verdict
 
 
-def _link_programs(folder: Path) -> None:
+def _link_programs(folder: Path, further: Sequence[str]) -> None:
     folder.mkdir()
     # The interpreter itself: a version manager's shim would need a shell and more.
     base: str = getattr(sys, "_base_executable", sys.executable)
     (folder / "python3").symlink_to(Path(base).resolve())
-    for name in _PROGRAMS:
+    for name in (*_PROGRAMS, *further):
         program = shutil.which(name)
         if program is None:
             raise SystemExit(f"error: {name} is needed and not on PATH")

@@ -98,5 +98,5 @@ def test_none_of_many_children_dies_under_rpc_load(tmp_path: Path) -> None:
     assert load.returncode == 0, load.stderr
     *children, calls = load.stdout.split()
     assert children == [str(CHILDREN), str(CHILDREN), "0", "[]"]
-    assert int(calls) > 100, "that was no load"
+    assert int(calls) > CHILDREN / 10, "that was no load"
     assert list(folder.iterdir()) == []

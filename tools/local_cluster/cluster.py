@@ -124,6 +124,6 @@ class LocalCluster:
             self.folder / "kubeconfig", server=self.server, ca_file=self.ca_file, token=self.token
         )
         if self._settings.workloads:
-            workloads = Workloads(self._settings, self.folder, self.kubeconfig)
+            workloads = Workloads(self._settings, self.folder, self.kubeconfig, keys)
             cleanup.callback(workloads.stop)
             workloads.start(self.client, self.ca_file)

@@ -1,17 +1,22 @@
 """Controllers, a scheduler and a fake kubelet: Deployments become ready, Jobs complete.
 
 No container runs. kwok moves Pods through their phases by the stages in
-`stages.yaml`, which also obey three wishes of a Pod, see there.
+`stages.yaml`, which also obey three wishes of a Pod, see there. Whoever asks for the
+log of a container is told PRINTED.
 """
 
+import json
 import time
 from pathlib import Path
 
 from local_cluster.client import Client, JsonObject
-from local_cluster.processes import Child, NotReady
+from local_cluster.keys import Keys
+from local_cluster.processes import Child, NotReady, free_port
 from local_cluster.settings import ClusterSettings
 
 NODE = "local-node"
+PRINTED = ("starting", "no database at db:5432")
+"""What every container is said to have printed."""
 
 _STAGES = Path(__file__).with_name("stages.yaml")
 # Only what charts in tests need; the node lifecycle controller is left out
@@ -37,8 +42,9 @@ _CONTROLLERS = (
 class Workloads:
     """The three programs that kube-apiserver does not need but Pods do."""
 
-    def __init__(self, settings: ClusterSettings, folder: Path, kubeconfig: Path) -> None:
+    def __init__(self, settings: ClusterSettings, folder: Path, kubeconfig: Path, keys: Keys) -> None:
         self._settings = settings
+        self._keys = keys
         self._folder = folder
         self._kubeconfig = kubeconfig
         self._children: list[Child] = []
@@ -57,7 +63,19 @@ class Workloads:
             "--concurrent-gc-syncs=4",
         )
         self._run("kube-scheduler", kubeconfig, "--secure-port=0", "--leader-elect=false")
-        self._run("kwok", kubeconfig, f"--config={_STAGES}", "--manage-all-nodes=true")
+        port = free_port()
+        self._run(
+            "kwok",
+            kubeconfig,
+            f"--config={_STAGES}",
+            f"--config={_write_logs(self._folder)}",
+            "--manage-all-nodes=true",
+            "--node-ip=127.0.0.1",
+            f"--node-port={port}",
+            f"--server-address=127.0.0.1:{port}",
+            f"--tls-cert-file={self._keys.server_certificate}",
+            f"--tls-private-key-file={self._keys.server_key}",
+        )
         for child in self._children:
             child.wait_until(lambda: _is_up(client), self._settings.start_timeout)
 
@@ -88,6 +106,17 @@ def _node() -> JsonObject:
             "labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"},
         },
     }
+
+
+def _write_logs(folder: Path) -> Path:
+    """Write what containers printed, as a kubelet keeps it, and the file that tells kwok of it."""
+    log = folder / "containers.log"
+    log.write_text("".join(f"2026-01-01T00:00:00.000000000Z stdout F {line}\n" for line in PRINTED))
+    told = {"logsFile": str(log), "previousLogsFile": str(log)}
+    config = folder / "logs.yaml"
+    kind = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "all"}}
+    config.write_text(json.dumps(kind | {"spec": {"logs": [told]}}))
+    return config
 
 
 def _is_up(client: Client) -> bool:
