@@ -1,8 +1,9 @@
 """Proves what README promises: a fresh clone needs python3, go, make, git and coreutils.
 
-The tests run the examples of the pages besides, with bash, curl, grep and Node.js. Clones
-the committed state into a temporary folder, makes a second folder with links to just
-those programs, and runs `make demo` twice and `make test` with PATH set to it. Caches of pip and Go are those of the user.
+The tests run the examples of the pages besides, with bash, curl, grep and Node.js.
+Clones the committed state into a temporary folder, makes a second folder with links
+to just those programs, and runs `make demo` twice and `make test` with PATH set to
+it. Caches of pip and Go are those of the user.
 """
 
 import argparse
