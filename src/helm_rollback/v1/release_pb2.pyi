@@ -326,8 +326,8 @@ class Revision(_message.Message):
     hooks that are not ready and with their Pods, the last lines that failing containers printed, and
     warning events about all of these. At most 16 KiB. Data of the release's Secrets, and of those
     that the Pods use, is masked. What the service may not read, or could not within 5 s, is named
-    under "Not read". Empty where nothing failed or was unready, where no operation of this service
-    made the revision, and where a worker died before an atomic install was undone.
+    under "Not read". Empty where nothing failed or was unready, and where no operation of this
+    service made the revision.
     """
     @_builtins.property
     def deployed_time(self) -> _timestamp_pb2.Timestamp:
