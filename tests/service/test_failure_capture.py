@@ -173,6 +173,16 @@ async def test_a_line_that_was_cut_may_end_in_half_a_secret_and_is_left_out(ill:
     assert "second" not in text
 
 
+async def test_control_characters_are_left_out(ill: World, service: Service) -> None:
+    ill.release(revisions=1)
+    ill.cluster.logs["shop-1", "app", False] = "\x1b[31mred\x00\ttext\r\n"
+    ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+
+    await upgrade(service, BROKEN, wait_timeout=WAIT)
+
+    assert "    [31mred\ttext\n" in await captured(service, 2)
+
+
 async def test_where_a_secret_can_not_be_read_no_log_is_told(ill: World, service: Service) -> None:
     ill.release(revisions=1)
     put_pod(ill, uses="elsewhere")

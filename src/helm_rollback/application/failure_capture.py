@@ -37,6 +37,8 @@ _LOG_LINES = 20
 _LOG_BYTES = 2048
 _LINE_MAX = 500
 _AT_ONCE = 8
+_NO_TEXT = dict.fromkeys([*range(ord("\t")), *range(ord("\n") + 1, ord(" ")), 0x7F])
+"""Control characters: containers print them, and terminals obey them."""
 _CUT = "… more was captured than is kept\n"
 
 A = TypeVar("A")
@@ -56,7 +58,7 @@ async def capture_failure(cluster: Cluster, release_id: ReleaseId, record: HelmR
         seen.gaps.append(str(problem))
     except Exception:
         _log.exception("release %s: its failure is captured in part", release_id)
-    return _bounded(masked_text(seen.text(), seen.secrets))
+    return _bounded(masked_text(seen.text().translate(_NO_TEXT), seen.secrets))
 
 
 @dataclass
