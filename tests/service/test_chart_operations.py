@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,8 +12,14 @@ from support.chart_operations import SHOP, WAIT, install, install_request, unins
 from support.fakes import Chart, HelmRun, Point, RunEnd, packed
 from support.recovery import history, reason
 from support.service import Service, rollback_request
-from support.world import World
+from support.world import Choices, World
 
+from helm_rollback.application import chart_operations
+from helm_rollback.application.chart_operations import InstallCommand
+from helm_rollback.domain.chart import ChartChange, ChartSources, OciChart
+from helm_rollback.domain.errors import InvalidField
+from helm_rollback.domain.principal import ANONYMOUS
+from helm_rollback.domain.release import ReleaseId
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1 import rollback_service_pb2
 from helm_rollback.v1.release_pb2 import Failure, Operation
@@ -116,6 +124,37 @@ async def test_what_is_not_there_is_installed_only_where_that_is_wished(service:
 
     assert end.reason == "RELEASE_NOT_FOUND"
     assert (ended.type, ended.state, ended.result_revision) == (Operation.INSTALL, Operation.SUCCEEDED, 1)
+
+
+async def test_what_the_caller_did_not_see_is_not_installed_either(world: World, service: Service) -> None:
+    """Somebody may have removed the release since: that is another state than the one that was seen."""
+    asked: dict[str, Any] = {"install_if_missing": True, "expected_current_revision": 2}
+    nothing = await refused(service.releases.Upgrade(upgrade_request(**asked)))
+    world.release()
+    world.by_hand.uninstall(keep_history=True)
+    gone = await refused(service.releases.Upgrade(upgrade_request(**asked | {"expected_current_revision": 1})))
+    ended = await upgrade(service, **asked, wait_timeout=WAIT)
+
+    assert (nothing.reason, nothing.metadata["actual"]) == ("CURRENT_REVISION_CHANGED", "0")
+    assert (gone.reason, gone.metadata["actual"]) == ("CURRENT_REVISION_CHANGED", "2")
+    assert (ended.type, ended.state, ended.result_revision) == (Operation.INSTALL, Operation.SUCCEEDED, 3)
+
+
+async def test_a_request_that_is_known_is_answered_though_the_settings_have_changed(world: World) -> None:
+    service = await world.start(Choices(works=False))
+    sources = ChartSources(registries=("oci://registry.example.com/charts",))
+    command = InstallCommand(
+        release_id=ReleaseId("default", "prod", "shop"),
+        request_id=str(uuid4()),
+        change=ChartChange(chart=OciChart("oci://registry.example.com/charts/shop"), version="1.0.0"),
+    )
+
+    first = await chart_operations.install(replace(service.ports, chart_sources=sources), command, ANONYMOUS)
+    again = await chart_operations.install(service.ports, command, ANONYMOUS)
+
+    assert again == first
+    with pytest.raises(InvalidField, match="of no registry"):
+        await chart_operations.install(service.ports, replace(command, request_id=str(uuid4())), ANONYMOUS)
 
 
 async def test_a_dead_upgrade_is_taken_over(world: World, service: Service) -> None:

@@ -132,6 +132,8 @@ async def accept(
     known = await _operation_of_request(ports, command, digest)
     if known is not None:
         return known
+    if change is not None:
+        ports.chart_sources.check(change.chart)
     if ports.drain.started:
         raise ServerDraining
     cluster_of(ports.clusters, command.release_id)
@@ -189,14 +191,19 @@ def current_of(tx: LedgerTransaction, command: Command, release: Release | None)
 
 def check_state(tx: LedgerTransaction, command: Command, current: Revision) -> None:
     """Refuse where the release is not in the state that the caller saw, or is being changed."""
-    expected = command.expected_current_revision
-    if expected is not None and expected != current.revision:
-        raise CurrentRevisionChanged(command.release_id, expected, current.revision)
+    check_expected(command, current)
     check_free(tx, command)
     busy = current.status.is_pending or current.status is Status.UNINSTALLING
     if busy and current.stored_by_helm and not command.take_over_pending:
         since = current.last_deployed or current.create_time
         raise ReleasePending(command.release_id, current.status, current.revision, since)
+
+
+def check_expected(command: Command, current: Revision | None) -> None:
+    """Refuse where current is not what the caller saw as current."""
+    expected, actual = command.expected_current_revision, current.revision if current is not None else 0
+    if expected is not None and expected != actual:
+        raise CurrentRevisionChanged(command.release_id, expected, actual)
 
 
 def check_free(tx: LedgerTransaction, command: Command) -> None:

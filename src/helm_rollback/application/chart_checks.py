@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import posixpath
 import tarfile
 import zlib
-from typing import Any
 
-import yaml
-
+from helm_rollback.application import helm_yaml
 from helm_rollback.domain.errors import InvalidField
 
 ARCHIVE_MAX = 20 * 1024 * 1024
@@ -20,7 +19,6 @@ FILE_MAX = 5 * 1024 * 1024
 FILES_MAX = 10_000
 VALUES_MAX = 1024 * 1024
 """More than Kubernetes stores in the record that the values become a part of."""
-_CHUNK = 1024 * 1024
 
 
 def check_values(text: str) -> None:
@@ -28,9 +26,9 @@ def check_values(text: str) -> None:
     if len(text.encode()) > VALUES_MAX:
         raise InvalidField("values_yaml", f"has more than {VALUES_MAX} bytes, which no release record can hold")
     try:
-        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        raise InvalidField("values_yaml", f"is no YAML: {_first_line(problem)}") from None
+        values = helm_yaml.load(text)
+    except ValueError as problem:
+        raise InvalidField("values_yaml", f"is no YAML that can be read: {_first_line(problem)}") from None
     if values is not None and not isinstance(values, dict):
         raise InvalidField("values_yaml", "must be a mapping of names to values")
 
@@ -66,20 +64,17 @@ def _checked(member: tarfile.TarInfo) -> int:
 
 
 def _unpacked(content: bytes) -> bytes:
-    """What gzip holds, as long as that is no more than a chart may be."""
-    unpacking: Any = zlib.decompressobj(wbits=31)
-    unpacked, rest = bytearray(), content
+    """What gzip holds, all its members, as Go reads it, as long as that is no more than a chart may be."""
     try:
-        while rest and not unpacking.eof:
-            unpacked += unpacking.decompress(rest, _CHUNK)
-            rest = unpacking.unconsumed_tail
-            if len(unpacked) > UNPACKED_MAX:
-                raise InvalidField("archive", f"unpacks to more than {UNPACKED_MAX} bytes")
+        with gzip.open(io.BytesIO(content)) as packed:
+            unpacked = packed.read(UNPACKED_MAX + 1)
+    except gzip.BadGzipFile as problem:
+        raise ValueError(str(problem)) from None
     except zlib.error as problem:
-        raise ValueError(f"it is not gzip ({problem})") from None
-    if not unpacking.eof:
-        raise ValueError("it is cut off")
-    return bytes(unpacked)
+        raise ValueError(f"it is damaged ({problem})") from None
+    if len(unpacked) > UNPACKED_MAX:
+        raise InvalidField("archive", f"unpacks to more than {UNPACKED_MAX} bytes")
+    return unpacked
 
 
 def _first_line(problem: Exception) -> str:

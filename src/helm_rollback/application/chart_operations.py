@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from helm_rollback.application.acceptance import Command, accept, check_free, current_of, new_operation
+from helm_rollback.application.acceptance import Command, accept, check_expected, check_free, current_of, new_operation
 from helm_rollback.application.chart_checks import check_archive, check_values
 from helm_rollback.application.ports import LedgerTransaction, Ports
 from helm_rollback.application.projection import unknown_release
@@ -44,7 +44,7 @@ async def install(ports: Ports, command: InstallCommand, principal: Principal) -
     def decide(tx: LedgerTransaction, found: Release | None) -> Operation:
         return _installing(tx, ports, command, principal, digest, found)
 
-    await _check(ports, command.change)
+    await _check(command.change)
     return await accept(ports, command, digest, decide, change=command.change)
 
 
@@ -61,13 +61,12 @@ async def upgrade(ports: Ports, command: UpgradeCommand, principal: Principal) -
         )
         return replace(operation, atomic=command.atomic)
 
-    await _check(ports, command.change)
+    await _check(command.change)
     return await accept(ports, command, digest, decide, change=command.change)
 
 
-async def _check(ports: Ports, change: ChartChange) -> None:
+async def _check(change: ChartChange) -> None:
     """Raise InvalidField where chart or values can be known to be unusable. Beside the loop: they may be large."""
-    ports.chart_sources.check(change.chart)
     await asyncio.to_thread(check_values, change.values_yaml)
     if isinstance(change.chart, ChartArchive):
         await asyncio.to_thread(check_archive, change.chart.content)
@@ -84,8 +83,9 @@ def _installing(
     if found is None:
         tx.add_release(unknown_release(tx, command.release_id))
     release = found or unknown_release(tx, command.release_id)
-    check_free(tx, command)
     current = _current(tx, release)
+    check_expected(command, current)
+    check_free(tx, command)
     if current is not None and current.stored_by_helm and current.status is not Status.UNINSTALLED:
         raise ReleaseExists(command.release_id, current.revision, current.status)
     over = current if current is not None and current.stored_by_helm else None

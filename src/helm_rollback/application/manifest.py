@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import yaml
-
+from helm_rollback.application import helm_yaml
 from helm_rollback.application.ports import ServedKind
 from helm_rollback.domain.live_object import ObjectKey, group_of
 
@@ -22,15 +21,6 @@ _ITEMS = re.compile(r"^items:", re.MULTILINE)
 _METADATA = re.compile(rf"^metadata:{_REST}\n((?:[ \t]+.*\n|[ \t]*(?:#.*)?\r?\n)*(?:[ \t]+.*)?)", re.MULTILINE)
 _ANY_METADATA = re.compile(r"^[\"']?metadata\b", re.MULTILINE)
 _FIRST_ENTRY = re.compile(r"^( +)[^\s#]", re.MULTILINE)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads as Helm does: what looks like a date is a text, and so is a lone `=`."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to configure a loader
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":value"))]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
 
 def documents(manifest: str) -> list[str]:
@@ -142,10 +132,7 @@ def objects(manifest: str) -> Iterator[dict[str, Any]]:
 
 def objects_of(document: str) -> list[dict[str, Any]]:
     """The objects of one document. Raises ValueError where it can not be parsed."""
-    try:
-        return list(_items(yaml.load(document, Loader=_Loader)))  # noqa: S506 - a safe loader, in C where there is one
-    except (yaml.YAMLError, RecursionError) as problem:
-        raise ValueError("the document is no YAML") from problem
+    return list(_items(helm_yaml.load(document)))
 
 
 def _items(parsed: Any) -> Iterator[dict[str, Any]]:

@@ -26,12 +26,11 @@ _SHORTEST = 4
 
 def secrets_of(manifest: str) -> frozenset[str]:
     """Every text that the Secrets of a manifest hold, as it is written and decoded."""
-    if "Secret" not in manifest:
-        return frozenset()
     found: set[str] = set()
-    for item in manifests.objects(manifest):
-        if item["kind"] == "Secret":
-            found |= secret_texts(item)
+    for document in manifests.documents(manifest) if "Secret" in manifest else ():
+        for item in manifests.objects(document) if "Secret" in document else ():
+            if item["kind"] == "Secret":
+                found |= secret_texts(item)
     return frozenset(found)
 
 

@@ -6,6 +6,7 @@ scripts end them as they end a rollback.
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections.abc import Awaitable, Callable
@@ -33,12 +34,12 @@ def packed(chart: Chart) -> bytes:
         f"{chart.name}/templates/all.yaml": chart.rendered,
     }
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def unpacked(change: ChartChange, reused: Document | None) -> Chart:

@@ -1,0 +1,80 @@
+"""YAML is read as Helm reads it, and none ends the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from helm_rollback.application import helm_yaml
+
+DEEP = 60_000
+SHAPES = {
+    "lists": "a: " + "[" * DEEP,
+    "lists that end": "a: " + "[" * DEEP + "]" * DEEP,
+    "mappings": "a: " + "{b: " * DEEP,
+    "pairs in lists": "[a: " * DEEP,
+    "lists on one line": "- " * DEEP,
+    "keys on one line": "? " * DEEP,
+    "lists line by line": "".join(f"{' ' * level}-\n" for level in range(2000)),
+    "mappings line by line": "".join(f"{' ' * level}a:\n" for level in range(2000)),
+}
+
+
+@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES.keys())
+def test_what_is_nested_deeply_is_refused_and_the_process_lives(text: str) -> None:
+    program = "import sys\nfrom helm_rollback.application import helm_yaml\nhelm_yaml.load(sys.stdin.read())"
+
+    done = subprocess.run([sys.executable, "-c", program], input=text, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1
+    assert "ValueError: it is nested more than 200 levels deep" in done.stderr
+
+
+@pytest.mark.parametrize("shape", ["[{}]", "{{a: {}}}", "[{{a: {}}}]"])
+def test_what_is_nested_as_deeply_as_may_be_is_read(shape: str) -> None:
+    text = "1"
+    while len(text) < 190 * 2:
+        text = shape.format(text)
+
+    helm_yaml.load(text)
+
+
+def test_a_few_lines_that_stand_for_more_than_fits_are_refused() -> None:
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+
+    with pytest.raises(ValueError, match="stands for more than 1000000 values"):
+        helm_yaml.load("\n".join(lines))
+
+
+def test_what_holds_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="stands for more"):
+        helm_yaml.load("a: &a [*a]")
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("a: =", {"a": "="}),
+        ("a: 2024-13-45", {"a": "2024-13-45"}),
+        ("a: 2024-01-02", {"a": "2024-01-02"}),
+        ("base: &b {x: 1}\nmore: {<<: *b, y: 2}", {"base": {"x": 1}, "more": {"x": 1, "y": 2}}),
+        ("a: '*.b'", {"a": "*.b"}),
+        ("", None),
+        ('{"a": [1, true, null]}', {"a": [1, True, None]}),
+    ],
+)
+def test_what_helm_takes_is_read_as_helm_reads_it(text: str, held: object) -> None:
+    assert helm_yaml.load(text) == held
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "a: *unknown", "a: !!python/object:os.system x", "{[a]: b}", "a: " + "9" * 5000]
+)
+def test_what_can_not_be_read_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - of whatever text
+        helm_yaml.load(text)
+
+    assert "\n" not in str(refused.value)
