@@ -10,14 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 from support.fakes import HelmRun, Point, RunEnd
+from support.rest import KEY, SHOP, client_of, reason
 from support.service import Service, eventually
 from support.world import Choices, World
 
 from helm_rollback.http.routes import ROUTES
 from helm_rollback.v1 import release_service_pb2, rollback_service_pb2
-
-SHOP = "/releases/default.prod.shop"
-KEY = "5f0c1f2e-8f3b-4a53-9d0e-0a4b8f1f7a11"
 
 
 @pytest.fixture
@@ -30,22 +28,6 @@ async def service(world: World) -> Service:
 async def client(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
     async with client_of(service) as client:
         yield client
-
-
-def client_of(service: Service) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=service.http, timeout=20, trust_env=False)
-
-
-def reason(answer: httpx2.Response) -> tuple[int, str, str]:
-    error = answer.json()["error"]
-    assert error["code"] == answer.status_code
-    assert error["message"]
-    return error["code"], error["status"], next((d["reason"] for d in error["details"] if "reason" in d), "")
-
-
-def violations(answer: httpx2.Response) -> list[str]:
-    details = answer.json()["error"]["details"]
-    return [one["field"] for detail in details for one in detail.get("fieldViolations", [])]
 
 
 async def events_of(client: httpx2.AsyncClient, **request: Any) -> list[dict[str, str]]:
@@ -257,109 +239,6 @@ async def test_a_stream_whose_client_went_makes_room_for_another(world: World) -
                 return again.status_code == 200
 
         await eventually(is_free, "there is room for another stream")
-
-
-# --- bad input ------------------------------------------------------------------------
-
-BODIES = [
-    (b'{"targetRevision": 1, "force": true}', "body"),
-    (b'{"targetRevision": 1, "targetRevision": 2}', "body"),
-    (b'{"targetRevision": "one"}', "body"),
-    (b'{"targetRevision": NaN}', "body"),
-    (b'{"targetRevision": 0}', "targetRevision"),
-    (b'{"targetRevision": 1, "releaseId": "default.prod.blog"}', "releaseId"),
-    (b'{"targetRevision": 1, "helmOptions": {"waitStrategy": 1}}', "waitStrategy"),
-    (b'{"targetRevision": 1, "helmOptions": {"waitStrategy": true}}', "waitStrategy"),
-    (b'{"targetRevision": 1, "helmOptions": {"waitStrategy": "SOON"}}', "waitStrategy"),
-    (b'{"targetRevision": 1, "helmOptions": {"timeout": "-1s"}}', "helmOptions.timeout"),
-    (b'{"targetRevision": 1, "expireAfter": "1"}', "body"),
-    (b"[1]", "body"),
-    (b"{", "body"),
-    (b"\xff", "body"),
-    (b"[" * 100_000, "body"),
-    (b'{"targetRevision": ' + b"9" * 5000 + b"}", "body"),
-]
-
-
-@pytest.mark.parametrize(("body", "field"), BODIES)
-async def test_a_bad_body_is_refused_by_its_field(
-    world: World, client: httpx2.AsyncClient, body: bytes, field: str
-) -> None:
-    answer = await client.post(f"{SHOP}/rollback", content=body, headers={"Content-Type": "application/json"})
-
-    assert reason(answer) == (400, "INVALID_ARGUMENT", "INVALID_FIELD")
-    assert violations(answer) == [field]
-    assert world.helm.started == []
-
-
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [
-        ("/releases/shop", "releaseId"),
-        (f"{SHOP}/revisions/one", "revision"),
-        (f"{SHOP}/revisions/-1", "revision"),
-        (f"{SHOP}/history?pageSize=ten", "pageSize"),
-        (f"{SHOP}/history?pageSize=1&pageSize=2", "pageSize"),
-        (f"{SHOP}/history?releaseId=default.prod.blog", "releaseId"),
-        (f"{SHOP}/history?successfulOnly=yes", "successfulOnly"),
-        (f"{SHOP}/history?limit=1", "limit"),
-        ("/releases?status=7", "status"),
-        ("/operations/mine", "operationId"),
-    ],
-)
-async def test_a_bad_address_is_refused_by_its_field(client: httpx2.AsyncClient, path: str, field: str) -> None:
-    answer = await client.get(path)
-
-    assert reason(answer) == (400, "INVALID_ARGUMENT", "INVALID_FIELD")
-    assert violations(answer) == [field]
-
-
-async def test_two_request_ids_are_one_too_many(client: httpx2.AsyncClient) -> None:
-    body = {"targetRevision": 1, "requestId": KEY}
-
-    answer = await client.post(f"{SHOP}/rollback", json=body, headers={"Idempotency-Key": KEY.replace("5", "6")})
-
-    assert violations(answer) == ["requestId"]
-
-
-async def test_what_is_no_json_has_another_media_type(client: httpx2.AsyncClient) -> None:
-    """A form that a web page sends without asking first must not roll anything back."""
-    answer = await client.post(f"{SHOP}/rollback", data={"targetRevision": "1"})
-
-    assert reason(answer) == (415, "INVALID_ARGUMENT", "INVALID_FIELD")
-
-
-async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -> None:
-    body = b'{"reason": "' + b"x" * (32 * 1024 * 1024) + b'"}'
-
-    answer = await client.post(f"{SHOP}/rollback", content=body, headers={"Content-Type": "application/json"})
-
-    assert reason(answer) == (413, "INVALID_ARGUMENT", "INVALID_FIELD")
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "error"),
-    [
-        ("GET", "/nowhere", (404, "NOT_FOUND", "")),
-        ("GET", "/releases/default.prod%2Fshop", (404, "NOT_FOUND", "")),
-        ("DELETE", f"{SHOP}/history", (405, "UNIMPLEMENTED", "")),
-    ],
-)
-async def test_what_is_no_route_is_an_error_in_the_same_form(
-    client: httpx2.AsyncClient, verb: str, path: str, error: tuple[int, str, str]
-) -> None:
-    assert reason(await client.request(verb, path)) == error
-
-
-async def test_who_has_to_come_again_is_told_when(world: World) -> None:
-    world.release()
-    world.cluster.unreachable = True
-    service = await world.start(Choices(observes=False))
-    async with client_of(service) as client:
-        answer = await client.get(SHOP)
-
-    assert reason(answer) == (503, "UNAVAILABLE", "CLUSTER_UNREACHABLE")
-    assert answer.headers["retry-after"] == "1"
 
 
 # --- one table ------------------------------------------------------------------------

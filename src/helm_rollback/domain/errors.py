@@ -4,6 +4,7 @@
     ├── InvalidField             the request itself is wrong
     ├── InvalidFields
     ├── InvalidResumeToken
+    ├── ForeignPage              a browser sends it for somebody else's page
     ├── ClusterNotConfigured     what the request names does not exist
     ├── ReleaseNotFound
     ├── RevisionNotFound
@@ -97,6 +98,17 @@ class InvalidFields(Refused):
             "field": ", ".join(violation.field for violation in self.violations),
             "problem": "; ".join(violation.problem for violation in self.violations),
         }
+
+
+@dataclass(eq=False)
+class ForeignPage(Refused):
+    """A browser sends the request for a page of another site, as a header of it says."""
+
+    header: str
+    value: str
+    text: ClassVar[str] = (
+        "{header} '{value}' is of another site; on loopback, address the service as 127.0.0.1 or localhost"
+    )
 
 
 @dataclass(eq=False)

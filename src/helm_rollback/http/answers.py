@@ -57,10 +57,10 @@ def answer(method: str, response: Any) -> JSONResponse:
     )
 
 
-def refusal(status: Status, *, http_code: int = 0) -> JSONResponse:
+def refusal(status: Status, *, http_code: int = 0, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A status as an HTTP error; `http_code` where HTTP has a better one than the table."""
     retry = RetryInfo()
-    headers = {}
+    headers = dict(headers or {})
     if any(detail.Unpack(retry) for detail in status.details):
         headers["Retry-After"] = str(math.ceil(retry.retry_delay.ToTimedelta().total_seconds()))
     content = error_content(status, http_code=http_code)

@@ -15,12 +15,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Match
 from starlette.routing import Route as StarletteRoute
 
-from helm_rollback.domain.errors import InvalidField
+from helm_rollback.domain.errors import ForeignPage, InvalidField
 from helm_rollback.http import answers
 from helm_rollback.http.call import HttpCall, Refusal
 from helm_rollback.http.docs_page import PAGE
+from helm_rollback.http.foreign_pages import check_sender
 from helm_rollback.http.openapi import document
 from helm_rollback.http.request_message import (
     BODY_MAX,
@@ -76,6 +78,7 @@ def _endpoint(route: Route, methods: Methods) -> Callable[[Request], Awaitable[R
     async def endpoint(request: Request) -> Response:
         message: Any = make_message()
         try:
+            check_sender(request)
             await request_message(request, message)
             method = _apply_headers(request, route.method, message)
             if descriptor.server_streaming:
@@ -85,7 +88,7 @@ def _endpoint(route: Route, methods: Methods) -> Callable[[Request], Awaitable[R
             return answers.answer(route.method, await methods[method](message, HttpCall(request)))
         except Refusal as refused:
             return answers.refusal(refused.status)
-        except InvalidField as problem:
+        except (InvalidField, ForeignPage) as problem:
             return answers.refusal(status_of(problem))
         except NotJson:
             kind = InvalidField("Content-Type", "must be application/json")
@@ -101,7 +104,7 @@ def _apply_headers(request: Request, method: str, message: Any) -> str:
     """Take in what HTTP says by headers; the method that is meant."""
     fields = message.DESCRIPTOR.fields_by_name
     key = idempotency_key(request) if "request_id" in fields and request.method in ("POST", "DELETE") else ""
-    if key and message.request_id not in {"", key}:
+    if key and message.request_id.lower() not in {"", key.lower()}:
         raise InvalidField("request_id", "is another one than the Idempotency-Key")
     if key:
         message.request_id = key
@@ -178,7 +181,14 @@ async def _no_route(request: Request, problem: Exception) -> JSONResponse:
         )
     else:
         status = Status(code=grpc.StatusCode.NOT_FOUND.value[0], message=f"there is no route {request.url.path}")
-    return answers.refusal(status, http_code=problem.status_code)
+    return answers.refusal(status, http_code=problem.status_code, headers=_allowed(request))
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """The verbs of the path, where there are any."""
+    fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    verbs = {verb for route in fitting for verb in route.methods}
+    return {"Allow": ", ".join(sorted(verbs))} if verbs else {}
 
 
 async def _fault(_request: Request, problem: Exception) -> JSONResponse:

@@ -104,10 +104,15 @@ def _is_alias(route: Route) -> bool:
 
 def _headers(route: Route, method: Any) -> list[dict[str, Any]]:
     if method.server_streaming:
-        return [_LAST_EVENT]
+        return [_LAST_EVENT] if _is_resumed(method) else []
     if route.method in ACCEPTING:
         return [_KEY, _PREFER]
     return [_PREFER] if route.method == "GetOperation" else []
+
+
+def _is_resumed(method: Any) -> bool:
+    """Whether a stream goes on after the last event that was seen."""
+    return "resume_token" in method.input_type.fields_by_name
 
 
 def _responses(route: Route, method: Any, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _responses(route: Route, method: Any, schemas: dict[str, Any]) -> dict[str, 
     if method.server_streaming:
         told = _response("Events, each with this as its data.", schema, kind="text/event-stream")
         over = {"description": "Nothing is left before the end that was asked for."}
-        return {"200": told, "204": over, "default": refused}
+        return {"200": told} | ({"204": over} if _is_resumed(method) else {}) | {"default": refused}
     if route.method not in ACCEPTING:
         return {"200": _response("Done.", schema), "default": refused}
     location = {"headers": {"Location": {"description": "Where the operation is.", "schema": {"type": "string"}}}}

@@ -20,7 +20,11 @@ from helm_rollback.domain.errors import InvalidField
 
 BODY_MAX: Final = 32 * 1024 * 1024
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
-_WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*', re.IGNORECASE)
+_WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,30})"?\s*', re.IGNORECASE)
+_WAIT_MAX: Final = 600
+"""Seconds; the methods wait no longer either."""
+_STEP = re.compile(r"Failed to parse (\w+) field: ")
+"""How json_format tells the way to what it can not take."""
 _INTEGERS = (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64)
 
 
@@ -34,16 +38,27 @@ class TooLarge(Exception):
 
 async def request_message(request: Request, message: Message) -> None:
     """Fill `message` from a request. Raises InvalidField, NotJson, TooLarge."""
-    content = await _body(request) if request.method in ("POST", "DELETE") else {}
+    body = await _body(request) if request.method in ("POST", "DELETE") else {}
+    content = _checked(message.DESCRIPTOR, body)
     for name, text in _named(request, message.DESCRIPTOR):
         value = text if isinstance(text, list) else _value(message.DESCRIPTOR, name, text)
-        if content.setdefault(name, value) != value:
+        if content.get(name) is None:
+            content[name] = value
+        elif content[name] != value and str(content[name]) != str(value):
             raise InvalidField(name, f"is {text!r} in the address, and something else in the body")
-    _check_enums(message.DESCRIPTOR, content)
     try:
         json_format.ParseDict(content, message)
     except (json_format.ParseError, ValueError, RecursionError) as problem:
-        raise InvalidField("body", str(problem)[:300] or "is nested too deeply") from None
+        raise _refused(problem) from None
+
+
+def _refused(problem: Exception) -> InvalidField:
+    """What a failure of proto3 JSON says, of the field that it names."""
+    text, steps = str(problem), []
+    while (step := _STEP.match(text)) is not None:
+        steps.append(step[1])
+        text = text[step.end() :]
+    return InvalidField(".".join(steps) or "body", f"is not what JSON has for it: {text[:300]}")
 
 
 def wait_seconds(request: Request) -> int | None:
@@ -51,7 +66,7 @@ def wait_seconds(request: Request) -> int | None:
     for header in request.headers.getlist("prefer"):
         for preference in re.split("[,;]", header):
             if found := _WAIT.fullmatch(preference):
-                return int(found[1])
+                return min(int(found[1]), _WAIT_MAX)
     return None
 
 
@@ -112,7 +127,8 @@ def _value(message: Any, name: str, text: str) -> Any:
     """What a text in the address stands for in JSON."""
     field = message.fields_by_camelcase_name.get(name)
     if field is None or (field.message_type is not None and field.message_type.full_name != "google.protobuf.Duration"):
-        raise InvalidField(name, f"is not known here; there are: {', '.join(message.fields_by_camelcase_name)}")
+        raise InvalidField(name, _unknown(message))
+    _check_enum(field, text, name)
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         if text not in {"true", "false"}:
             raise InvalidField(name, "must be true or false")
@@ -124,13 +140,29 @@ def _value(message: Any, name: str, text: str) -> Any:
     return text
 
 
-def _check_enums(message: Any, content: Mapping[str, Any]) -> None:
-    """By number an enum's value would pass, as a text, too, and `true` for the value 1."""
+def _checked(message: Any, content: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """The content under the fields' JSON names, each known and given once, enums by name."""
+    checked: dict[str, Any] = {}
     for name, value in content.items():
         field = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
-        if field is None or value is None:
-            continue
-        if field.enum_type is not None and not (isinstance(value, str) and value in field.enum_type.values_by_name):
-            raise InvalidField(name, f"must be one of {', '.join(field.enum_type.values_by_name)}")
-        if field.message_type is not None and isinstance(value, dict):
-            _check_enums(field.message_type, value)
+        if field is None:
+            raise InvalidField(f"{at}{name}", _unknown(message))
+        place = f"{at}{field.camelcase_name}"
+        if field.camelcase_name in checked:
+            raise InvalidField(place, "is given twice")
+        if value is not None:
+            _check_enum(field, value, place)
+        is_message = field.message_type is not None and not field.message_type.GetOptions().map_entry
+        nested = is_message and isinstance(value, dict)
+        checked[field.camelcase_name] = _checked(field.message_type, value, f"{place}.") if nested else value
+    return checked
+
+
+def _check_enum(field: Any, value: object, place: str) -> None:
+    """By number an enum's value would pass, as a text, too, and `true` for the value 1."""
+    if field.enum_type is not None and not (isinstance(value, str) and value in field.enum_type.values_by_name):
+        raise InvalidField(place, f"must be one of {', '.join(field.enum_type.values_by_name)}")
+
+
+def _unknown(message: Any) -> str:
+    return f"is not known here; there are: {', '.join(message.fields_by_camelcase_name)}"

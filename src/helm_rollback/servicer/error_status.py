@@ -30,6 +30,7 @@ CODES: Final[Mapping[type[errors.Refused], tuple[grpc.StatusCode, ErrorReason.Va
     errors.InvalidField: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_FIELD),
     errors.InvalidFields: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_FIELD),
     errors.InvalidResumeToken: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.INVALID_RESUME_TOKEN),
+    errors.ForeignPage: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.PERMISSION_DENIED),
     errors.ClusterNotConfigured: (grpc.StatusCode.NOT_FOUND, ErrorReason.CLUSTER_NOT_CONFIGURED),
     errors.ReleaseNotFound: (grpc.StatusCode.NOT_FOUND, ErrorReason.RELEASE_NOT_FOUND),
     errors.ReleaseExists: (grpc.StatusCode.ALREADY_EXISTS, ErrorReason.RELEASE_EXISTS),

@@ -27,6 +27,11 @@ CASES: list[tuple[errors.Refused, dict[str, str], str]] = [
         {"field": "reason, tail", "problem": "is long; is negative"},
         "reason: is long; tail: is negative",
     ),
+    (
+        errors.ForeignPage("Origin", "https://evil.example"),
+        {"header": "Origin", "value": "https://evil.example"},
+        "Origin 'https://evil.example' is of another site",
+    ),
     (errors.InvalidResumeToken(SHOP, "cut"), RELEASE | {"problem": "cut"}, "start the stream anew"),
     (errors.ClusterNotConfigured(SHOP, "default"), RELEASE | {"cluster": "default"}, "no cluster default"),
     (errors.ClusterNotConfigured(None, "default"), {"cluster": "default"}, "no cluster default"),
