@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,24 @@ def test_an_atomic_install_that_fails_leaves_nothing_but_its_story(
     assert (revision["status"], revision["storedByHelm"], revision["reason"]) == ("UNINSTALLED", False, "try")
     again = curl("POST", "/releases", {"releaseId": shop, "archive": archive("1.0.1")}, WAIT)
     assert (again.body["operation"]["state"], again.body["operation"]["incarnation"]) == ("SUCCEEDED", 2)
+
+
+def test_values_that_the_charts_schema_refuses_change_nothing(
+    curl: Curl, shop: str, by_hand: ByHand, tmp_path: Path
+) -> None:
+    chart = by_hand.chart("1.0.0")
+    (chart / "values.schema.json").write_text(json.dumps({"properties": {"replicas": {"type": "integer"}}}))
+    by_hand.helm.run("package", chart, "--destination", tmp_path)
+    archive = b64encode((tmp_path / "demo-1.0.0.tgz").read_bytes()).decode()
+    body = {"releaseId": shop, "archive": archive, "valuesYaml": "replicas: many"}
+
+    refused = curl("POST", "/releases", body, WAIT)
+
+    operation = refused.body["operation"]
+    assert (refused.code, operation["state"], operation["resultRevision"]) == (200, "FAILED", 0)
+    assert (operation["failure"]["errorReason"], operation["failure"]["applied"]) == ("HELM_FAILED", "NOT_APPLIED")
+    assert "values don't meet the specifications of the schema" in operation["failure"]["message"]
+    assert by_hand.helm.run("list", "--short").stdout.strip() == ""
 
 
 def test_an_atomic_upgrade_that_fails_ends_on_the_last_that_worked(
