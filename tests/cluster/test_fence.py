@@ -45,14 +45,14 @@ class Run:
     cluster: LocalCluster
     folder: Path
     judge: Look = allow
-    may_write: Callable[[], bool] = lambda: True
+    seconds_left: Callable[[], float] = lambda: 30.0
     judged: list[RecordWrite] = field(default_factory=list)
     processes: list[HelmProcess] = field(default_factory=list)
     fence: OpenFence | None = None
 
     async def to(self, revision: int) -> HelmExit:
         gate = FenceGate({"default": upstream_of(self.cluster)})
-        async with gate.open("default", may_write=lambda: self.may_write(), judge=self._judge) as self.fence:
+        async with gate.open("default", seconds_left=lambda: self.seconds_left(), judge=self._judge) as self.fence:
             return await self.run_helm(revision, self.fence.kubeconfig)
 
     async def run_helm(self, revision: int, kubeconfig: str) -> HelmExit:
@@ -171,7 +171,7 @@ async def test_a_foreign_upgrade_slipped_in_before_helm_s_first_write(run: Run, 
 
 
 async def test_without_the_lease_nothing_is_written(run: Run) -> None:
-    run.may_write = lambda: False
+    run.seconds_left = lambda: 0.0
 
     ended = await run.to(1)
 
@@ -181,13 +181,9 @@ async def test_without_the_lease_nothing_is_written(run: Run) -> None:
 
 
 async def test_a_lease_that_ends_on_the_way_stops_every_further_write(run: Run) -> None:
-    asked = []
+    left = iter([30.0])
+    run.seconds_left = lambda: next(left, 0.0)
 
-    def once() -> bool:
-        asked.append(1)
-        return len(asked) == 1
-
-    run.may_write = once
     ended = await run.to(1)
 
     assert (ended.returncode, ended.reason) == (1, FailureReason.INTERRUPTED)
@@ -206,7 +202,7 @@ async def test_a_helm_whose_fence_closed_finds_the_port_closed(run: Run) -> None
 
     run.judge = hold
     gate = FenceGate({"default": upstream_of(run.cluster)})
-    async with gate.open("default", may_write=lambda: True, judge=hold) as fence:
+    async with gate.open("default", seconds_left=lambda: 30.0, judge=hold) as fence:
         running = asyncio.create_task(run.run_helm(1, fence.kubeconfig))
         await held.wait()
 
@@ -220,7 +216,7 @@ async def test_an_api_server_that_is_away_is_unreachable(run: Run) -> None:
     nobody = Upstream(
         host="127.0.0.1", port=1, server_hostname="", ssl_context=None, base_path="", authorization=_no_authorization
     )
-    async with FenceGate({"default": nobody}).open("default", may_write=lambda: True, judge=allow) as fence:
+    async with FenceGate({"default": nobody}).open("default", seconds_left=lambda: 30.0, judge=allow) as fence:
         ended = await run.run_helm(1, fence.kubeconfig)
 
     assert (ended.returncode, ended.reason) == (1, FailureReason.CLUSTER_UNREACHABLE)

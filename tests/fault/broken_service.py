@@ -28,7 +28,7 @@ from helm_rollback.store.transaction import Transaction, _next_sequence
 
 def open_the_fence() -> None:
     """A worker writes on after its lease."""
-    setattr(Lease, "holds", lambda _self: True)  # noqa: B010 - mypy knows better than to allow it
+    setattr(Lease, "seconds_left", lambda _self: 60.0)  # noqa: B010 - mypy knows better than to allow it
 
 
 def skip_a_sequence() -> None:

@@ -27,7 +27,7 @@ class HeldFence(FenceGate):
         self,
         cluster: str,
         *,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str = "",
     ) -> AsyncIterator[OpenFence]:
@@ -35,7 +35,7 @@ class HeldFence(FenceGate):
             await _hold(write)
             return await judge(write)
 
-        async with super().open(cluster, may_write=may_write, judge=held, sent_for=sent_for) as passage:
+        async with super().open(cluster, seconds_left=seconds_left, judge=held, sent_for=sent_for) as passage:
             yield passage
 
 

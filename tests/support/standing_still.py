@@ -112,7 +112,7 @@ class _StillFence:
         self,
         cluster: str,
         *,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str = "",
     ) -> AbstractAsyncContextManager[OpenFence]:
@@ -120,7 +120,7 @@ class _StillFence:
             await self._standstill.pass_call()
             return await judge(write)
 
-        return self._fence.open(cluster, may_write=may_write, judge=judged, sent_for=sent_for)
+        return self._fence.open(cluster, seconds_left=seconds_left, judge=judged, sent_for=sent_for)
 
 
 @dataclass(kw_only=True)

@@ -71,7 +71,7 @@ class Fenced:
             return None
 
         begin = time.perf_counter()
-        async with self._fence.open("default", may_write=lambda: True, judge=pass_all) as fence:
+        async with self._fence.open("default", seconds_left=lambda: 30.0, judge=pass_all) as fence:
             ended = await self._helm.run(
                 ReleaseId("default", NAMESPACE, release),
                 HelmRollback(target),

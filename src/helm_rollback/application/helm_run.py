@@ -49,7 +49,7 @@ async def run_helm(
                 await wakeup.wait(_LOOK_FOR_CANCELLATION)
 
     run = f"helm-rollback/{operation.operation_id}/{operation.attempt}"
-    async with ports.fence.open(cluster.name, may_write=lease.holds, judge=judge, sent_for=run) as fence:
+    async with ports.fence.open(cluster.name, seconds_left=lease.seconds_left, judge=judge, sent_for=run) as fence:
         ended = await ports.helm.run(
             operation.release_id,
             call,

@@ -43,10 +43,15 @@ class Lease:
         self._deadline = since + term.total_seconds()
         self._over = False
 
+    def seconds_left(self) -> float:
+        """For how long from now a write may still be under way; 0 where it is over, and then for ever."""
+        left = self._deadline - self._clock()
+        self._over = self._over or left <= 0
+        return 0 if self._over else left
+
     def holds(self) -> bool:
-        """Whether a write may still pass. After the first no it is no for ever."""
-        self._over = self._over or self._clock() >= self._deadline
-        return not self._over
+        """Whether a write may be sent now. After the first no it is no for ever."""
+        return self.seconds_left() > 0
 
     def suffices_to_start(self) -> bool:
         """Whether enough is left to start Helm under it."""
@@ -76,4 +81,5 @@ class Lease:
             return True
         if renewed:
             self._deadline = asked + self._term.total_seconds()
-        return renewed and not self._over
+        self._over = self._over or not renewed
+        return not self._over

@@ -504,18 +504,19 @@ class OpenFence(Protocol):
 
 
 class Fence(Protocol):
-    """Opens passages. A read passes always; a write only while `may_write` says so."""
+    """Opens passages. A read passes always; a write only while `seconds_left` are more than 0."""
 
     def open(
         self,
         cluster: str,
         *,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str = "",
     ) -> AbstractAsyncContextManager[OpenFence]:
-        """`judge` answers why a record write may not pass, or nothing. It is asked before `may_write`,
-        which is asked last, with the write's body in hand. `sent_for` is added to the User-Agent of all
+        """`judge` answers why a record write may not pass, or nothing. It is asked before
+        `seconds_left`, which is asked last, with the write's body in hand: what has not reached the API
+        server within that time never does. `sent_for` is added to the User-Agent of all
         that passes, so that the API server's audit log tells one run of Helm from another."""
 
 

@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         self._await_answer()
         on_success = None if request.is_dry_run else lambda: self._passage.note_touched(request)
         try:
-            sent = await link.send_guarded(head + body, may_go=self._passage.may_write, on_success=on_success)
+            sent = await link.send_guarded(head + body, seconds_left=self._passage.seconds_left, on_success=on_success)
         except ConnectionError:
             self.abort()
             return

@@ -45,21 +45,21 @@ class FenceGate:
         self,
         cluster: str,
         *,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str = "",
     ) -> AsyncIterator[OpenFence]:
         """Open a passage to `cluster` while the block lasts.
 
-        `judge` answers why a record write may not pass, or nothing; then `may_write` is
-        asked, with the write's body in hand. `sent_for` goes into the User-Agent. Raises
+        `judge` answers why a record write may not pass, or nothing; then `seconds_left`
+        is asked, with the write's body in hand. `sent_for` goes into the User-Agent. Raises
         KeyError for a cluster it does not know.
         """
         token = self._token_factory()
         passage = Passage(
             self._upstreams[cluster],
             authorization=authorization(token),
-            may_write=may_write,
+            seconds_left=seconds_left,
             judge=judge,
             sent_for=sent_for,
             reached=self._reached,

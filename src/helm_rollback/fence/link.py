@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -15,6 +16,8 @@ SEND_BUFFER = 1024 * 1024
 """Asked of the kernel; it grants less where `net.core.wmem_max` says so, by default some 400 KiB."""
 TAIL = 1024
 _SIOCOUTQ = 0x5411
+_RESET_WHEN_CLOSED = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
 _STATUS_LINE = len(b"HTTP/1.1 200")
 
 
@@ -45,33 +48,37 @@ class Link(asyncio.Protocol):
 
     def send(self, data: bytes, *, on_success: Callable[[], None] | None = None) -> None:
         """Send a whole request; `on_success` is called when its answer begins with 2xx."""
-        self._on_success, self._start = on_success, b""
-        self._up.write(data)
+        self._send(data, seconds=0, on_success=on_success)
 
     async def send_guarded(
-        self, data: bytes, *, may_go: Callable[[], bool], on_success: Callable[[], None] | None = None
+        self, data: bytes, *, seconds_left: Callable[[], float], on_success: Callable[[], None] | None = None
     ) -> bool:
-        """Send a write so that no part that matters can leave after `may_go` said no; False when it did.
+        """Send a write so that no part that matters can leave when no seconds are left; False when none were.
 
         What does not fit into the kernel would wait in this process, and leave when a
         paused process wakes up, long after the check. So of a large request the tail is
-        held back until the API server has the rest; then it is checked once more.
+        held back until the API server has the rest; then it is checked once more. What
+        is in the kernel and does not get through is given up when the seconds are over.
         Raises ConnectionError when the connection is lost meanwhile.
         """
-        if not may_go():
+        seconds = seconds_left()
+        if seconds <= 0:
             return False
         if len(data) <= WHOLE_MAX:
-            self.send(data, on_success=on_success)
+            self._send(data, seconds=seconds, on_success=on_success)
             return True
-        self.send(data[:-TAIL], on_success=on_success)
+        self._send(data[:-TAIL], seconds=seconds, on_success=on_success)
         await self._all_left()
-        if not may_go():
+        seconds = seconds_left()
+        if seconds <= 0:
             self.abort()  # the API server drops a request that is not whole
             return False
+        self._give_up_after(seconds)
         self._up.write(data[-TAIL:])
         return True
 
     def abort(self) -> None:
+        """End it at once. What the API server has not got by then it never gets."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -89,6 +96,24 @@ class Link(asyncio.Protocol):
             raise ConnectionError("not connected")
         return self._transport
 
+    def _send(self, data: bytes, *, seconds: float, on_success: Callable[[], None] | None) -> None:
+        self._on_success, self._start = on_success, b""
+        self._give_up_after(seconds)
+        self._up.write(data)
+
+    def _give_up_after(self, seconds: float) -> None:
+        """Let the kernel reset the connection when something stays unacknowledged for so long; 0: as it likes.
+
+        It would send again for a quarter of an hour, also what a stopped or dead process has left with it.
+        """
+        if sys.platform == "linux":
+            milliseconds = max(1, int(seconds * 1000)) if seconds else 0
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+    @property
+    def _socket(self) -> socket.socket:
+        return cast("socket.socket", self._up.get_extra_info("socket"))
+
     async def _all_left(self) -> None:
         """Wait until the other side has acknowledged all. Seen twice: between two looks the loop refills the kernel."""
         seen = 0
@@ -104,15 +129,15 @@ class Link(asyncio.Protocol):
             return True
         if sys.platform != "linux":
             return False
-        descriptor = cast("socket.socket", self._up.get_extra_info("socket")).fileno()
-        return any(fcntl.ioctl(descriptor, _SIOCOUTQ, b"\0" * 4))
+        return any(fcntl.ioctl(self._socket.fileno(), _SIOCOUTQ, b"\0" * 4))
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        sock = cast("socket.socket", transport.get_extra_info("socket"))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        # However it ends, by `abort` or with the process, what is still to be sent goes with it.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_WHEN_CLOSED)
 
     def data_received(self, data: bytes) -> None:
         if self._receiver is None:

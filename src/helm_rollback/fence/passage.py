@@ -30,7 +30,7 @@ class Passage:
         upstream: Upstream,
         *,
         authorization: str,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str,
         reached: Reached,
@@ -41,7 +41,7 @@ class Passage:
         self.sent_for = sent_for
         """What the API server is told in the User-Agent beside Helm's own."""
         self.kubeconfig = ""
-        self._may_write = may_write
+        self._seconds_left = seconds_left
         self._judge = judge
         self._reached = reached
         self._open = True
@@ -58,9 +58,9 @@ class Passage:
     def refused_records(self) -> Sequence[RecordWrite]:
         return tuple(self._refused)
 
-    def may_write(self) -> bool:
-        """Whether a write may pass at this very moment. Nothing may be awaited between this and the sending."""
-        return self._open and self._may_write()
+    def seconds_left(self) -> float:
+        """For how long from now a write may be under way; 0: none may pass. To be asked right before the sending."""
+        return self._seconds_left() if self._open else 0
 
     async def judge(self, request: Request, body: bytes) -> tuple[RecordWrite | None, str]:
         """The record that a request writes, if it does, and why it may not, if it may not."""

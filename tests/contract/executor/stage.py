@@ -156,7 +156,7 @@ async def perform(
     target: int = 1,
     *,
     judge: Judge = allow,
-    may_write: Callable[[], bool] = lambda: True,
+    seconds_left: Callable[[], float] = lambda: 30.0,
     options: HelmOptions | None = None,
     started: Callable[[HelmProcess], Awaitable[None]] = _ignore,
 ) -> Performance:
@@ -164,7 +164,7 @@ async def perform(
     _, version = await stage.cluster.list_all()
     audience = Audience(stage, version)
     try:
-        async with stage.fence.open(stage.cluster.name, may_write=may_write, judge=judge) as passage:
+        async with stage.fence.open(stage.cluster.name, seconds_left=seconds_left, judge=judge) as passage:
             ended = await stage.helm.run(
                 stage.release_id,
                 HelmRollback(target),

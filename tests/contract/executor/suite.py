@@ -170,7 +170,7 @@ class Executor:
     async def test_without_the_lease_nothing_is_written(self, stage: Stage) -> None:
         await stage.prepare(Play.GOOD)
 
-        seen = await perform(stage, may_write=lambda: False)
+        seen = await perform(stage, seconds_left=lambda: 0.0)
 
         assert (seen.exit.returncode, seen.exit.reason) == (1, FailureReason.INTERRUPTED)
         assert (seen.story, seen.touched) == ([], ())
@@ -178,13 +178,12 @@ class Executor:
 
     async def test_a_lease_that_ends_after_the_creation_leaves_it_pending(self, stage: Stage) -> None:
         await stage.prepare(Play.GOOD)
-        asked: list[bool] = []
+        left = iter([30.0])
 
-        def only_once() -> bool:
-            asked.append(not asked)
-            return asked[-1]
+        def only_once() -> float:
+            return next(left, 0.0)
 
-        seen = await perform(stage, may_write=only_once)
+        seen = await perform(stage, seconds_left=only_once)
 
         assert (seen.exit.returncode, seen.exit.reason) == (1, FailureReason.INTERRUPTED)
         assert seen.story == [(ADDED, 3, PENDING)]

@@ -1,6 +1,6 @@
 """`FakeFence`: passages to a `FakeCluster`, with the rules of the real one.
 
-The judge is asked about a record first, then `may_write`; only then is it stored.
+The judge is asked about a record first, then `seconds_left`; only then is it stored.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class FakePassage:
         cluster: FakeCluster,
         kubeconfig: str,
         *,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
     ) -> None:
         self.cluster = cluster
         self._kubeconfig = kubeconfig
-        self._may_write = may_write
+        self._seconds_left = seconds_left
         self._judge = judge
         self._touched: list[TouchedObject] = []
         self._refused: list[RecordWrite] = []
@@ -76,7 +76,7 @@ class FakePassage:
 
     def apply(self, path: str, method: str = "PATCH") -> None:
         """Write any other object. Raises NotPassed."""
-        if not self._may_write():
+        if self._seconds_left() <= 0:
             raise NotPassed(LEASE_LOST)
         self.read()
         self._touched.append(TouchedObject(method=method, path=path))
@@ -96,7 +96,7 @@ class FakePassage:
         if why:
             self._refused.append(write)
             raise NotPassed(record_refused(why))
-        if not self._may_write():
+        if self._seconds_left() <= 0:
             self._refused.append(write)
             raise NotPassed(LEASE_LOST)
         self.read()
@@ -119,12 +119,12 @@ class FakeFence:
         self,
         cluster: str,
         *,
-        may_write: Callable[[], bool],
+        seconds_left: Callable[[], float],
         judge: Callable[[RecordWrite], Awaitable[str]],
         sent_for: str = "",
     ) -> AsyncIterator[OpenFence]:
         kubeconfig = f"passage {next(self._numbers)}"
-        passage = FakePassage(self._clusters[cluster], kubeconfig, may_write=may_write, judge=judge)
+        passage = FakePassage(self._clusters[cluster], kubeconfig, seconds_left=seconds_left, judge=judge)
         self._open[kubeconfig] = passage
         try:
             yield passage

@@ -81,6 +81,16 @@ def test_a_lease_holds_until_its_term_is_over() -> None:
     assert not held.holds()
 
 
+def test_a_lease_tells_for_how_long_a_write_may_be_under_way() -> None:
+    clock = Seconds()
+    held = lease(clock)
+    clock.now += 20
+
+    assert held.seconds_left() == 10
+    clock.now += 11
+    assert held.seconds_left() == 0
+
+
 def test_a_lease_counts_from_before_the_ledger_was_asked() -> None:
     """A process that is paused between the answer and its first look has not gained the pause."""
     clock = Seconds()
@@ -160,8 +170,9 @@ async def test_a_lease_that_somebody_else_has_taken_is_not_prolonged() -> None:
     clock.now += 20
 
     assert not await held.renew(Renewals(False).port)
-    clock.now += 10
-    assert not held.holds()
+
+    assert not held.holds(), "though ten seconds are left of it"
+    assert not held.suffices_to_start()
 
 
 async def test_a_ledger_that_is_away_neither_prolongs_nor_ends_a_lease() -> None:

@@ -43,7 +43,7 @@ async def silent() -> AsyncIterator[ApiServer]:
     ids=["read", "write", "large"],
 )
 async def test_an_answer_that_does_not_begin_is_given_up(silent: ApiServer, line: str, size: int) -> None:
-    async with _fence_before(silent).open("default", may_write=lambda: True, judge=_pass) as fence:
+    async with _fence_before(silent).open("default", seconds_left=lambda: 30.0, judge=_pass) as fence:
         answer = await asyncio.wait_for(_ask(fence, line, b"x" * size), 10)
 
         assert b" 502 " in answer.partition(b"\r\n")[0]
@@ -62,7 +62,7 @@ async def test_an_answer_that_has_begun_may_take_its_time() -> None:
 
     async with (
         running(ApiServer(stream=begin)) as server,
-        _fence_before(server).open("default", may_write=lambda: True, judge=_pass) as fence,
+        _fence_before(server).open("default", seconds_left=lambda: 30.0, judge=_pass) as fence,
     ):
         asking = asyncio.create_task(_ask(fence, "GET /api/v1/pods?watch=1 HTTP/1.1", b"", length=4))
         done, _ = await asyncio.wait([asking], timeout=0.6)

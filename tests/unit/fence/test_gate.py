@@ -97,8 +97,11 @@ class World:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[OpenFence]:
-        async with self.gate().open("default", may_write=lambda: self.lease, judge=self.judge) as fence:
+        async with self.gate().open("default", seconds_left=self.seconds_left, judge=self.judge) as fence:
             yield fence
+
+    def seconds_left(self) -> float:
+        return 30.0 if self.lease else 0.0
 
 
 @pytest.fixture
@@ -160,7 +163,7 @@ async def test_a_read_passes_with_the_cluster_s_credentials_even_without_the_lea
 
 
 async def test_the_api_server_is_told_whose_requests_they_are(world: World) -> None:
-    async with world.gate().open("default", may_write=lambda: True, judge=world.judge, sent_for="run/7") as fence:
+    async with world.gate().open("default", seconds_left=lambda: 30.0, judge=world.judge, sent_for="run/7") as fence:
         client = await connect(fence)
         await client.ask("GET", "/version")
         client.writer.close()
@@ -330,11 +333,11 @@ async def test_of_a_large_write_the_tail_is_held_until_the_lease_is_seen_again(w
     body = record(2_000_000)
     asked = []
 
-    def once() -> bool:
+    def once() -> float:
         asked.append(world.server.bytes_read)
-        return len(asked) == 1
+        return 30.0 if len(asked) == 1 else 0.0
 
-    async with world.gate().open("default", may_write=once, judge=world.judge) as fence:
+    async with world.gate().open("default", seconds_left=once, judge=world.judge) as fence:
         client = await connect(fence)
         code, answer = await client.ask("PUT", f"{SECRETS}/{NAME}", body, headers=PROTOBUF)
         client.writer.close()
