@@ -93,6 +93,6 @@ def _value(name: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, str) and (name.endswith("_time") or name in {"time", "lease_expires", "last_held"}):
+    if isinstance(value, str) and (name.endswith("_time") or name in {"time", "lease_expires", "helm_until"}):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     return value

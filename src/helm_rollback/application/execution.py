@@ -50,7 +50,7 @@ class Execution:
         self._lease = lease
         self._journal = Journal(ports.ledger, lease, claim.operation, ports.reached)
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
-        self._last_held = claim.last_held
+        self._helm_until = claim.helm_until
         self._away_since: datetime | None = None
         """Since when the cluster has not answered."""
         self._claimed_attempt = claim.operation.attempt
@@ -95,7 +95,7 @@ class Execution:
             self._cluster,
             self._journal.operation,
             interrupted=self._journal.interrupted,
-            last_held=self._last_held,
+            helm_until=self._helm_until,
         )
 
     async def _look_and_ask(self) -> tuple[Situation, preflight.Answers]:
@@ -137,7 +137,7 @@ class Execution:
     def _is_too_old(self, now: datetime) -> bool:
         """Whether an interrupted operation lay longer than it may wait to begin."""
         operation = self._journal.operation
-        since = self._last_held or operation.start_time or operation.create_time
+        since = self._helm_until or operation.start_time or operation.create_time
         return now - since > _patience(operation)
 
     # --- act --------------------------------------------------------------------------

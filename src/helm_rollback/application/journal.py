@@ -155,7 +155,7 @@ class Journal:
         """Note which process Helm is: it only helps to find one that outlives this process, so it may be lost."""
 
         def body(tx: LedgerTransaction) -> None:
-            if tx.holds(self.operation.operation_id, token=self._lease.token):
+            if self._is_ours(tx):
                 tx.save_helm_process(self.operation.operation_id, process)
 
         with suppress(StoreUnavailable):
@@ -180,11 +180,14 @@ class Journal:
 
         def held(tx: LedgerTransaction) -> T:
             tx.lock_release(self.operation.release_id)
-            if not tx.holds(self.operation.operation_id, token=self._lease.token):
+            if not self._is_ours(tx):
                 raise GaveUp
             return body(tx)
 
         return await self._patiently(lambda: self._ledger.write(held))
+
+    def _is_ours(self, tx: LedgerTransaction) -> bool:
+        return tx.holds(self.operation.operation_id, owner=self._lease.owner, token=self._lease.token)
 
     async def pause(self, problem: Exception) -> None:
         """Wait a little for the ledger to come back, while the lease holds."""

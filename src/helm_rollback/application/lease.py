@@ -33,10 +33,11 @@ class Lease:
     """
 
     def __init__(
-        self, operation_id: str, token: int, *, term: timedelta, since: float, clock: Callable[[], float]
+        self, operation_id: str, *, owner: str, token: int, term: timedelta, since: float, clock: Callable[[], float]
     ) -> None:
         """`since`: what `clock` (monotonic, in seconds) read before the ledger was asked for the claim."""
         self.operation_id = operation_id
+        self.owner = owner
         self.token = token
         self._term = term
         self._clock = clock
@@ -76,7 +77,9 @@ class Lease:
         if self._over:
             return False
         try:
-            renewed = await ledger.write(lambda tx: tx.renew(self.operation_id, token=self.token, lease=self._term))
+            renewed = await ledger.write(
+                lambda tx: tx.renew(self.operation_id, owner=self.owner, token=self.token, lease=self._term)
+            )
         except StoreUnavailable:
             return True
         if renewed:

@@ -143,8 +143,8 @@ class Claim:
 
     operation: Operation
     token: int
-    last_held: datetime | None = None
-    """Until when an earlier worker held it; None where nobody did."""
+    helm_until: datetime | None = None
+    """Until when a Helm that was started under an earlier claim may have written; None where none was."""
 
 
 class LedgerTransaction(LedgerView, Protocol):
@@ -205,15 +205,17 @@ class LedgerTransaction(LedgerView, Protocol):
         may have run out, by a clock that jumped or after a pause.
 
         A lease that ran out counts as held for `grace` longer; one that was given back does not.
+        `owner` names one process, from its start to its end: a name that was used before would
+        hold what its namesake held.
         """
 
-    def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
+    def renew(self, operation_id: str, *, owner: str, token: int, lease: timedelta) -> bool:
         """Prolong a claim; False when someone else has taken the operation since."""
 
-    def holds(self, operation_id: str, *, token: int) -> bool:
+    def holds(self, operation_id: str, *, owner: str, token: int) -> bool:
         """Whether the claim is still the newest: ask in each transaction that writes for an operation."""
 
-    def give_back(self, operation_id: str, *, token: int) -> None:
+    def give_back(self, operation_id: str, *, owner: str, token: int) -> None:
         """End a claim before its time, so that another worker need not wait for it to run out."""
 
     def save_helm_process(self, operation_id: str, process: HelmProcess) -> None: ...

@@ -40,12 +40,12 @@ class Situation:
 
 
 async def look(
-    ports: Ports, cluster: Cluster, operation: Operation, *, interrupted: bool, last_held: datetime | None
+    ports: Ports, cluster: Cluster, operation: Operation, *, interrupted: bool, helm_until: datetime | None
 ) -> Situation:
     """Read the cluster, bring the ledger up to it, and weigh what is there.
 
     `interrupted`: Helm was started for the operation before, and its end was not seen.
-    `last_held`: until when that worker held the operation. Raises ClusterUnreachable,
+    `helm_until`: until when that Helm may have written. Raises ClusterUnreachable,
     ClusterPermissionDenied.
     """
     listing = await cluster.list_release(operation.release_id)
@@ -53,7 +53,7 @@ async def look(
     def weigh(view: LedgerView) -> Situation | None:
         if lag_behind(view, operation.release_id, listing):
             return None
-        return _weigh(view, ports, operation, listing.refs, interrupted=interrupted, last_held=last_held)
+        return _weigh(view, ports, operation, listing.refs, interrupted=interrupted, helm_until=helm_until)
 
     while (situation := await ports.ledger.read(weigh)) is None:
         await catch_up(ports.ledger, cluster, operation.release_id, listing)
@@ -96,7 +96,7 @@ def _weigh(
     refs: list[RecordRef],
     *,
     interrupted: bool,
-    last_held: datetime | None,
+    helm_until: datetime | None,
 ) -> Situation:
     base = _revision(view, operation, operation.base_revision)
     after = _revision(view, operation, operation.base_revision + 1)
@@ -117,7 +117,7 @@ def _weigh(
             hooks_may_have_run=interrupted and _has_hooks(view, ports, operation, own),
             undone_by_helm=operation.type is OperationType.INSTALL and operation.atomic,
             may_be_own=interrupted and own is None and _may_have_written(view, ports, operation, base, after),
-            proved_own=unstamped is not None and _is_ours(view, operation, unstamped, last_held=last_held),
+            proved_own=unstamped is not None and _is_ours(view, operation, unstamped, helm_until=helm_until),
         ),
     )
 
@@ -197,9 +197,9 @@ def _has_hooks(view: LedgerView, ports: Ports, operation: Operation, written: Re
     return bool(hooks_of(ports.decode(payload), operation.type))
 
 
-def _is_ours(view: LedgerView, operation: Operation, after: Revision, *, last_held: datetime | None) -> bool:
+def _is_ours(view: LedgerView, operation: Operation, after: Revision, *, helm_until: datetime | None) -> bool:
     target = _revision(view, operation, operation.target_revision)
-    return is_what_it_writes(operation, after, target, last_held=last_held)
+    return is_what_it_writes(operation, after, target, helm_until=helm_until)
 
 
 def _may_have_written(

@@ -82,7 +82,14 @@ class Worker:
         return True
 
     async def _carry_out(self, claim: Claim, since: float) -> None:
-        lease = Lease(claim.operation.operation_id, claim.token, term=self._term, since=since, clock=self._monotonic)
+        lease = Lease(
+            claim.operation.operation_id,
+            owner=self._owner,
+            token=claim.token,
+            term=self._term,
+            since=since,
+            clock=self._monotonic,
+        )
         slot = HelmSlot(self._slots)
         keeping = asyncio.create_task(lease.keep(self._ports.ledger))
         try:
@@ -100,17 +107,19 @@ class Worker:
         except GaveUp:
             _log.info("operation %s is left to its next claim", claim.operation.operation_id)
             if lease.holds() and not execution.begun:
-                await self._give_back(claim)
+                await self._give_back(lease)
         except Exception:
             error_id = uuid4().hex
             _log.exception("operation %s, error %s", claim.operation.operation_id, error_id)
             with suppress(GaveUp):
                 await execution.fail_internally(error_id)
 
-    async def _give_back(self, claim: Claim) -> None:
+    async def _give_back(self, lease: Lease) -> None:
         """Let another replica go on at once: no Helm of ours can have a write under way."""
         with suppress(StoreUnavailable):
-            await self._ports.ledger.write(lambda tx: tx.give_back(claim.operation.operation_id, token=claim.token))
+            await self._ports.ledger.write(
+                lambda tx: tx.give_back(lease.operation_id, owner=lease.owner, token=lease.token)
+            )
 
     async def _end_orphan(self, claim: Claim) -> None:
         """End a Helm that an earlier process left running. The fence has shut it out already, so it may be missed."""

@@ -32,19 +32,19 @@ def may_be_own(operation: Operation, after: Revision, *, stamped: bool) -> bool:
 
 
 def is_what_it_writes(
-    operation: Operation, after: Revision, target: Revision | None, *, last_held: datetime | None
+    operation: Operation, after: Revision, target: Revision | None, *, helm_until: datetime | None
 ) -> bool:
     """Whether the revision right after the base is what the operation's Helm writes that can not stamp it.
 
-    `last_held`: until when the interrupted worker held the operation; the fence passed
-    nothing later. Someone else's Helm that rolled back to the same revision in that
+    `helm_until`: until when the worker that had started it held the operation; the fence
+    passed nothing later. Someone else's Helm that rolled back to the same revision in that
     time can not be told from ours, and did no harm: the release is what was asked for.
     """
     return (
         after.operation_type is OperationType.ROLLBACK
         and _text_fits(after, operation.target_revision)
         and _content_fits(after, target)
-        and _time_fits(operation, after, last_held)
+        and _time_fits(operation, after, helm_until)
     )
 
 
@@ -68,8 +68,8 @@ def _content_fits(after: Revision, target: Revision | None) -> bool:
     return (after.manifest_digest, after.values_digest) == (target.manifest_digest, target.values_digest)
 
 
-def _time_fits(operation: Operation, after: Revision, last_held: datetime | None) -> bool:
+def _time_fits(operation: Operation, after: Revision, helm_until: datetime | None) -> bool:
     made, begun = after.last_deployed, operation.start_time
-    if made is None or begun is None or last_held is None:
+    if made is None or begun is None or helm_until is None:
         return False
-    return begun - CLOCK_TOLERANCE <= made <= last_held + CLOCK_TOLERANCE
+    return begun - CLOCK_TOLERANCE <= made <= helm_until + CLOCK_TOLERANCE

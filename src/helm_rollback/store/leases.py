@@ -3,7 +3,8 @@
 A claim is a lease with a token that grows with every claim. Time is the ledger's
 alone. Whoever writes for an operation asks in the same transaction whether its
 token is still the newest, so a worker that was paused past its lease can not
-undo what its successor wrote.
+undo what its successor wrote. The owner is asked for, too: a database that failed
+over to a replica that lagged behind may give the same token once more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, func, literal_column, null, or_, select, text, update
+from sqlalchemy import Connection, Select, bindparam, case, func, literal_column, null, or_, select, text, update
 
 from helm_rollback.application.ports import Claim, HelmProcess
 from helm_rollback.store.mapping import to_operation
@@ -20,6 +21,14 @@ from helm_rollback.store.tables import IS_LIVE, operation
 
 NO_LEASE: Final = {"lease_owner": None, "lease_expires": None}
 
+_helm_until: Final = case(
+    (
+        operation.c.attempt > operation.c.attempt_at_claim,
+        func.coalesce(operation.c.lease_expires, operation.c.helm_until),
+    ),
+    else_=operation.c.helm_until,
+)
+"""At the end of a claim: only one under which Helm was started moves it."""
 _free: Final = (
     select(operation.c.operation_id)
     .where(
@@ -38,7 +47,8 @@ _claim: Final = (
     .values(
         lease_owner=bindparam("owner"),
         lease_expires=bindparam("until"),
-        last_held=func.coalesce(operation.c.lease_expires, operation.c.last_held),  # of the worker before
+        helm_until=_helm_until,  # of the claim before
+        attempt_at_claim=operation.c.attempt,
         fence_token=operation.c.fence_token + 1,
     )
     .returning(operation)
@@ -46,19 +56,17 @@ _claim: Final = (
 _of_claim: Final = (
     operation.c.operation_id == bindparam("of_operation"),
     operation.c.fence_token == bindparam("token"),
-    operation.c.lease_owner.is_not(None),
+    operation.c.lease_owner == bindparam("owner"),
 )
 _renew: Final = update(operation).where(*_of_claim).values(lease_expires=bindparam("until"))
 _holds: Final[Select[Any]] = select(literal_column("1")).select_from(operation).where(*_of_claim).with_for_update()
 _give_back: Final = (
-    update(operation)
-    .where(*_of_claim)
-    .values(lease_owner=null(), lease_expires=null(), last_held=operation.c.lease_expires)
+    update(operation).where(*_of_claim).values(lease_owner=null(), lease_expires=null(), helm_until=_helm_until)
 )
 _drop: Final = (
     update(operation)
     .where(text(IS_LIVE), operation.c.lease_owner.is_not(None))
-    .values(lease_owner=null(), lease_expires=null(), last_held=operation.c.lease_expires)
+    .values(lease_owner=null(), lease_expires=null(), helm_until=_helm_until)
 )
 
 _save_process: Final = (
@@ -84,21 +92,22 @@ def claim(
     """Take free operations, oldest first."""
     values = {"over": now - grace, "most": limit, "owner": owner, "until": now + lease, "besides": list(besides)}
     taken = connection.execute(_claim, values)
-    claims = [Claim(operation=to_operation(row), token=row.fence_token, last_held=row.last_held) for row in taken]
+    claims = [Claim(operation=to_operation(row), token=row.fence_token, helm_until=row.helm_until) for row in taken]
     return sorted(claims, key=lambda one: one.operation.operation_id)
 
 
-def renew(connection: Connection, operation_id: str, *, token: int, until: datetime) -> bool:
-    renewed = connection.execute(_renew, {"of_operation": operation_id, "token": token, "until": until})
-    return renewed.rowcount == 1
+def renew(connection: Connection, operation_id: str, *, owner: str, token: int, until: datetime) -> bool:
+    values = {"of_operation": operation_id, "owner": owner, "token": token, "until": until}
+    return connection.execute(_renew, values).rowcount == 1
 
 
-def holds(connection: Connection, operation_id: str, *, token: int) -> bool:
-    return connection.execute(_holds, {"of_operation": operation_id, "token": token}).first() is not None
+def holds(connection: Connection, operation_id: str, *, owner: str, token: int) -> bool:
+    values = {"of_operation": operation_id, "owner": owner, "token": token}
+    return connection.execute(_holds, values).first() is not None
 
 
-def give_back(connection: Connection, operation_id: str, *, token: int) -> None:
-    connection.execute(_give_back, {"of_operation": operation_id, "token": token})
+def give_back(connection: Connection, operation_id: str, *, owner: str, token: int) -> None:
+    connection.execute(_give_back, {"of_operation": operation_id, "owner": owner, "token": token})
 
 
 def drop_all(connection: Connection) -> int:

@@ -26,7 +26,7 @@ from helm_rollback.store.triggers import ensure_triggers
 
 log = logging.getLogger(__name__)
 
-VERSIONS: Final = ("0001", "0002", "0003", "0004")
+VERSIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All versions of the tables, oldest first; a test holds this equal to the migrations."""
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 

@@ -293,6 +293,11 @@ class OperationRow(_Row, table=True):
     lease_owner: str | None
     lease_expires: datetime | None
     last_held: datetime | None
+    """Of replicas before version 0005; nobody reads it."""
+    helm_until: datetime | None
+    """When the last claim ran out under which Helm was started: the fence passed nothing later."""
+    attempt_at_claim: int = Field(sa_column_kwargs={"server_default": "0"})
+    """Where `attempt` is higher, Helm was started under the newest claim."""
     fence_token: int = Field(sa_type=BigInteger)
     helm_host: str | None
     helm_pid: int | None

@@ -166,14 +166,14 @@ class Transaction(View):
             self._connection, owner=owner, now=self.now(), lease=lease, grace=grace, limit=limit, besides=besides
         )
 
-    def renew(self, operation_id: str, *, token: int, lease: timedelta) -> bool:
-        return leases.renew(self._connection, operation_id, token=token, until=self.now() + lease)
+    def renew(self, operation_id: str, *, owner: str, token: int, lease: timedelta) -> bool:
+        return leases.renew(self._connection, operation_id, owner=owner, token=token, until=self.now() + lease)
 
-    def holds(self, operation_id: str, *, token: int) -> bool:
-        return leases.holds(self._connection, operation_id, token=token)
+    def holds(self, operation_id: str, *, owner: str, token: int) -> bool:
+        return leases.holds(self._connection, operation_id, owner=owner, token=token)
 
-    def give_back(self, operation_id: str, *, token: int) -> None:
-        leases.give_back(self._connection, operation_id, token=token)
+    def give_back(self, operation_id: str, *, owner: str, token: int) -> None:
+        leases.give_back(self._connection, operation_id, owner=owner, token=token)
         self.claimable = True
 
     def save_helm_process(self, operation_id: str, process: HelmProcess) -> None:

@@ -42,12 +42,22 @@ def numbers(claims: list[Claim]) -> list[int]:
     return [int(claim.operation.operation_id[-2:], 16) for claim in claims]
 
 
-async def holds(ledger: Ledger, number: int, token: int) -> bool:
-    return await ledger.write(lambda tx: tx.holds(operation_id(number), token=token))
+async def holds(ledger: Ledger, number: int, token: int, owner: str = "worker") -> bool:
+    return await ledger.write(lambda tx: tx.holds(operation_id(number), owner=owner, token=token))
 
 
-async def renew(ledger: Ledger, number: int, token: int) -> bool:
-    return await ledger.write(lambda tx: tx.renew(operation_id(number), token=token, lease=LEASE))
+async def renew(ledger: Ledger, number: int, token: int, owner: str = "worker") -> bool:
+    return await ledger.write(lambda tx: tx.renew(operation_id(number), owner=owner, token=token, lease=LEASE))
+
+
+async def give_back(ledger: Ledger, number: int, token: int, owner: str = "worker") -> None:
+    await ledger.write(lambda tx: tx.give_back(operation_id(number), owner=owner, token=token))
+
+
+async def start_helm(ledger: Ledger, number: int, attempt: int = 1) -> None:
+    """Count an attempt, as whoever holds the claim does before Helm is started."""
+    running = an_operation(number, release_number(number), state=OperationState.RUNNING, attempt=attempt)
+    await ledger.write(lambda tx: tx.update_operation(running))
 
 
 async def test_what_the_caller_still_carries_out_is_not_free_when_its_lease_has_run_out(
@@ -77,7 +87,7 @@ async def test_a_claim_shows_the_operation_as_it_is(ledger: Ledger) -> None:
 
     [taken] = await claim(ledger)
 
-    assert taken == Claim(operation=an_operation(1, release_number(1)), token=1, last_held=None)
+    assert taken == Claim(operation=an_operation(1, release_number(1)), token=1, helm_until=None)
     assert await ledger.read(lambda view: view.operation(operation_id(1))) == taken.operation
 
 
@@ -99,17 +109,74 @@ async def test_a_lease_is_another_s_after_its_grace_and_not_before(ledger: Ledge
 
     clock.move(timedelta(microseconds=1))
     [taken] = await claim(ledger, "other")
-    assert (taken.token, taken.last_held) == (2, NOON + LEASE)
+    assert taken.token == 2
 
 
 async def test_a_running_operation_is_claimed_when_its_lease_ran_out(ledger: Ledger, clock: Clock) -> None:
     await accept(ledger, 1)
     await claim(ledger)
-    running = an_operation(1, release_number(1), state=OperationState.RUNNING, attempt=1)
-    await ledger.write(lambda tx: tx.update_operation(running))
+    await start_helm(ledger, 1)
     clock.move(OVER)
 
-    assert [taken.operation for taken in await claim(ledger, "other")] == [running]
+    [taken] = await claim(ledger, "other")
+    assert (taken.operation.state, taken.operation.attempt) == (OperationState.RUNNING, 1)
+
+
+# --- until when a Helm may have written ------------------------------------------------
+
+
+async def test_a_claim_tells_until_when_the_one_before_could_let_its_helm_write(ledger: Ledger, clock: Clock) -> None:
+    await accept(ledger, 1)
+    await claim(ledger)
+    await start_helm(ledger, 1)
+    clock.move(LEASE - SECOND)
+    assert await renew(ledger, 1, token=1)
+    clock.move(OVER)
+
+    [taken] = await claim(ledger, "other")
+
+    assert taken.helm_until == NOON + 2 * LEASE - SECOND
+
+
+async def test_claims_under_which_no_helm_was_started_leave_that_as_it_was(ledger: Ledger, clock: Clock) -> None:
+    """Their workers died, or gave up, while they only looked: in an outage of the cluster that goes on for days."""
+    await accept(ledger, 1)
+    await claim(ledger)
+    await start_helm(ledger, 1)
+    for token in (2, 3):
+        clock.move(OVER)
+        [taken] = await claim(ledger)
+        assert (taken.token, taken.helm_until) == (token, NOON + LEASE)
+    await give_back(ledger, 1, token=3)
+
+    [taken] = await claim(ledger, "other")
+
+    assert (taken.token, taken.helm_until) == (4, NOON + LEASE)
+
+
+async def test_a_further_attempt_moves_it_again(ledger: Ledger, clock: Clock) -> None:
+    await accept(ledger, 1)
+    await claim(ledger)
+    await start_helm(ledger, 1)
+    clock.move(OVER)
+    await claim(ledger)
+    await start_helm(ledger, 1, attempt=2)
+    clock.move(OVER)
+
+    [taken] = await claim(ledger)
+
+    assert taken.helm_until == NOON + OVER + LEASE
+
+
+async def test_before_helm_was_ever_started_there_is_no_such_time(ledger: Ledger, clock: Clock) -> None:
+    await accept(ledger, 1)
+    for _ in range(3):
+        [taken] = await claim(ledger)
+        assert taken.helm_until is None
+        clock.move(OVER)
+
+
+# --- whose it is -----------------------------------------------------------------------
 
 
 async def test_a_renewed_lease_counts_from_the_renewal(ledger: Ledger, clock: Clock) -> None:
@@ -122,8 +189,7 @@ async def test_a_renewed_lease_counts_from_the_renewal(ledger: Ledger, clock: Cl
     assert await claim(ledger, "other") == []
 
     clock.move(SECOND)
-    [taken] = await claim(ledger, "other")
-    assert taken.last_held == NOON + 2 * LEASE - SECOND
+    assert len(await claim(ledger, "other")) == 1
 
 
 async def test_a_lease_that_ran_out_untaken_can_be_renewed(ledger: Ledger, clock: Clock) -> None:
@@ -141,10 +207,10 @@ async def test_a_claim_that_was_given_back_is_another_s_at_once(ledger: Ledger) 
     await accept(ledger, 1)
     await claim(ledger)
 
-    await ledger.write(lambda tx: tx.give_back(operation_id(1), token=1))
+    await give_back(ledger, 1, token=1)
 
     [taken] = await claim(ledger, "other")
-    assert (taken.token, taken.last_held) == (2, NOON + LEASE)
+    assert taken.token == 2
 
 
 async def test_who_was_overtaken_gives_nothing_back(ledger: Ledger, clock: Clock) -> None:
@@ -153,9 +219,9 @@ async def test_who_was_overtaken_gives_nothing_back(ledger: Ledger, clock: Clock
     clock.move(OVER)
     await claim(ledger, "other")
 
-    await ledger.write(lambda tx: tx.give_back(operation_id(1), token=1))
+    await give_back(ledger, 1, token=1)
 
-    assert await holds(ledger, 1, token=2)
+    assert await holds(ledger, 1, token=2, owner="other")
     assert await claim(ledger, "third") == []
 
 
@@ -166,7 +232,17 @@ async def test_who_was_overtaken_holds_nothing_and_renews_nothing(ledger: Ledger
     await claim(ledger, "other")
 
     assert [await holds(ledger, 1, token=1), await renew(ledger, 1, token=1)] == [False, False]
-    assert [await holds(ledger, 1, token=2), await renew(ledger, 1, token=2)] == [True, True]
+    assert [await holds(ledger, 1, 2, "other"), await renew(ledger, 1, 2, "other")] == [True, True]
+
+
+async def test_a_token_that_was_given_twice_is_only_the_owner_s_who_is_in_the_ledger(ledger: Ledger) -> None:
+    """As after a fail-over to a database that had not got the newest claim."""
+    await accept(ledger, 1)
+    await claim(ledger, "other")
+
+    assert [await holds(ledger, 1, 1, "worker"), await renew(ledger, 1, 1, "worker")] == [False, False]
+    await give_back(ledger, 1, 1, "worker")
+    assert await holds(ledger, 1, 1, "other")
 
 
 async def test_nobody_holds_what_nobody_claimed(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from support.samples import NOON, SHOP, Clock, a_release, a_revision, a_transiti
 
 from helm_rollback.application.ports import LedgerTransaction, LedgerView
 from helm_rollback.domain.errors import LedgerCorrupt, StoreUnavailable
+from helm_rollback.domain.operation import OperationState
 from helm_rollback.store import SqlLedger
 from helm_rollback.store.transaction import Transaction
 from helm_rollback.store.view import View
@@ -115,10 +116,11 @@ async def test_after_a_restart_all_is_free_at_once_and_old_tokens_hold_nothing(d
     with opened(database.url, clock) as before:
         await before.write(accept)
         await before.write(lambda tx: tx.claim(owner="before", lease=lease, grace=grace, limit=1))
+        await before.write(lambda tx: tx.update_operation(an_operation(state=OperationState.RUNNING, attempt=1)))
 
     with opened(database.url, clock) as after:
-        assert not await after.write(lambda tx: tx.holds(operation_id(1), token=1))
-        assert not await after.write(lambda tx: tx.renew(operation_id(1), token=1, lease=lease))
+        assert not await after.write(lambda tx: tx.holds(operation_id(1), owner="before", token=1))
+        assert not await after.write(lambda tx: tx.renew(operation_id(1), owner="before", token=1, lease=lease))
         [taken] = await after.write(lambda tx: tx.claim(owner="after", lease=lease, grace=grace, limit=1))
 
-    assert (taken.operation.operation_id, taken.token, taken.last_held) == (operation_id(1), 2, NOON + lease)
+    assert (taken.operation.operation_id, taken.token, taken.helm_until) == (operation_id(1), 2, NOON + lease)

@@ -15,6 +15,7 @@ from helm_rollback.application.ports import Ledger
 from helm_rollback.domain.errors import StoreUnavailable
 
 ID = operation_id(1)
+OWNER = "worker"
 TERM = timedelta(seconds=30)
 
 
@@ -41,13 +42,13 @@ class Renewals:
         self._answers = list(answers)
         self._meanwhile = meanwhile
         self._clock, self._takes = clock, takes
-        self.asked: list[tuple[str, int, timedelta]] = []
+        self.asked: list[tuple[str, str, int, timedelta]] = []
 
     async def write(self, body: Callable[[Any], bool]) -> bool:
         return body(self)
 
-    def renew(self, operation: str, *, token: int, lease: timedelta) -> bool:
-        self.asked.append((operation, token, lease))
+    def renew(self, operation: str, *, owner: str, token: int, lease: timedelta) -> bool:
+        self.asked.append((operation, owner, token, lease))
         self._meanwhile()
         if self._clock is not None:
             self._clock.now += self._takes
@@ -67,7 +68,7 @@ def clock() -> Seconds:
 
 
 def lease(clock: Seconds, *, term: timedelta = TERM) -> Lease:
-    return Lease(ID, 7, term=term, since=clock.now, clock=clock)
+    return Lease(ID, owner=OWNER, token=7, term=term, since=clock.now, clock=clock)
 
 
 def test_a_lease_holds_until_its_term_is_over() -> None:
@@ -97,7 +98,7 @@ def test_a_lease_counts_from_before_the_ledger_was_asked() -> None:
     asked = clock.now
     clock.now += 31
 
-    assert not Lease(ID, 7, term=TERM, since=asked, clock=clock).holds()
+    assert not Lease(ID, owner=OWNER, token=7, term=TERM, since=asked, clock=clock).holds()
 
 
 def test_helm_is_started_only_with_two_fifths_of_the_lease_left() -> None:
@@ -120,7 +121,7 @@ async def test_renewing_asks_for_this_claim_and_begins_the_term_anew() -> None:
     assert await held.renew(ledger.port)
     clock.now += 29
     assert held.holds()
-    assert ledger.asked == [(ID, 7, TERM)]
+    assert ledger.asked == [(ID, OWNER, 7, TERM)]
 
 
 async def test_a_renewal_counts_from_before_it_was_asked() -> None:

@@ -37,8 +37,8 @@ def after(**changes: Any) -> Revision:
     )
 
 
-def attributed(revision: Revision, *, target: Revision | None = TARGET, last_held: datetime | None = HELD) -> bool:
-    return is_what_it_writes(OPERATION, revision, target, last_held=last_held)
+def attributed(revision: Revision, *, target: Revision | None = TARGET, helm_until: datetime | None = HELD) -> bool:
+    return is_what_it_writes(OPERATION, revision, target, helm_until=helm_until)
 
 
 @pytest.mark.parametrize("status", [Status.PENDING_ROLLBACK, Status.DEPLOYED, Status.SUPERSEDED, Status.FAILED])
@@ -84,7 +84,7 @@ def test_without_knowing_the_targets_content_nothing_is_taken() -> None:
 
 
 def test_without_knowing_how_long_it_was_held_nothing_is_taken() -> None:
-    assert not attributed(after(), last_held=None)
+    assert not attributed(after(), helm_until=None)
 
 
 @pytest.mark.parametrize("made", [NOON - CLOCK_TOLERANCE, HELD + CLOCK_TOLERANCE])
