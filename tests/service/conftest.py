@@ -6,14 +6,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.databases import postgres, postgres_url
 from support.service import Service
 from support.world import World
 
+__all__ = ["postgres", "postgres_url"]
+
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def engine() -> str:
+    """Where the ledger is; `support.recovery.ON_BOTH_ENGINES` runs a module's tests twice."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def world(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """An empty cluster; a test module may put releases there."""
-    async with World(folder=tmp_path) as world:
+    url = request.getfixturevalue("postgres_url") if engine == "postgresql" else ""
+    async with World(folder=tmp_path, url=url) as world:
         yield world
 
 

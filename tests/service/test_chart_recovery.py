@@ -7,10 +7,12 @@ from functools import partial
 import pytest
 from support.chart_operations import Ask, install, killed_at, uninstall, upgrade
 from support.fakes import Chart, Point
-from support.recovery import outcome_after_restart, reason
+from support.recovery import ON_BOTH_ENGINES, outcome_after_restart, reason
 from support.world import World
 
 from helm_rollback.v1.release_pb2 import Failure, Operation
+
+pytestmark = ON_BOTH_ENGINES
 
 INSTALL = partial(install, chart=Chart(version="1.0.0"))
 UPGRADE = partial(upgrade, chart=Chart(version="3.0.0"))

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.fakes import Chart, HelmRun, Point, RunEnd
-from support.recovery import history, killed_at, outcome_after_restart, reason, with_two_revisions
+from support.recovery import ON_BOTH_ENGINES, history, killed_at, outcome_after_restart, reason, with_two_revisions
 from support.service import rollback_request
 from support.world import Choices, World
 
 from helm_rollback.application.ports import ServedKind
 from helm_rollback.domain.errors import ClusterUnreachable, StoreUnavailable
 from helm_rollback.v1.release_pb2 import Failure, Operation
+
+pytestmark = ON_BOTH_ENGINES
 
 WAIT = Duration(seconds=20)
 

@@ -12,12 +12,22 @@ from datetime import timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.fakes import Chart, FakeHelm, HelmRun, Point, RunEnd, hook
-from support.recovery import history, killed_at, outcome_after_restart, reason, with_two_revisions
+from support.recovery import (
+    ON_BOTH_ENGINES,
+    history,
+    killed_at,
+    killed_while_the_cluster_is_away,
+    outcome_after_restart,
+    reason,
+    with_two_revisions,
+)
 from support.service import rollback_request
 from support.world import Choices, World
 
 from helm_rollback.v1.release_pb2 import Failure, Operation
 from helm_rollback.v1.release_service_pb2 import GetRevisionRequest
+
+pytestmark = ON_BOTH_ENGINES
 
 SHOP = "default.prod.shop"
 
@@ -170,6 +180,18 @@ async def test_someone_elses_same_rollback_long_after_is_not_taken_for_ours(worl
     killed = await killed_at(world, Point.BEFORE_CREATE)
     world.clock.move(timedelta(minutes=10))
     world.by_hand.rollback(1)
+
+    operation = await outcome_after_restart(world, killed)
+
+    assert (reason(operation), operation.failure.applied) == ("OUTCOME_UNKNOWN", Failure.UNKNOWN)
+    assert len(world.helm.started) == 1
+
+
+async def test_someone_elses_same_rollback_is_not_taken_for_ours_since_we_claimed_again_after_it(world: World) -> None:
+    killed = await killed_at(world, Point.BEFORE_CREATE)
+    world.clock.move(timedelta(minutes=10))
+    world.by_hand.rollback(1)
+    await killed_while_the_cluster_is_away(world)
 
     operation = await outcome_after_restart(world, killed)
 

@@ -10,12 +10,22 @@ from datetime import timedelta
 
 import pytest
 from support.fakes import Chart, Point, hook
-from support.recovery import history, killed_at, outcome_after_restart, reason, with_two_revisions
+from support.recovery import (
+    ON_BOTH_ENGINES,
+    history,
+    killed_at,
+    killed_while_the_cluster_is_away,
+    outcome_after_restart,
+    reason,
+    with_two_revisions,
+)
 from support.service import rollback_request
 from support.world import Choices, World
 
 from helm_rollback.v1.helm_options_pb2 import HelmOptions
 from helm_rollback.v1.release_pb2 import Failure, Operation
+
+pytestmark = ON_BOTH_ENGINES
 
 WITH_HOOK = Chart(version="1.0.0", hooks=(hook("pre-rollback"),))
 
@@ -203,6 +213,19 @@ async def test_what_was_interrupted_too_long_ago_is_not_repeated(world: World) -
     with_two_revisions(world)
     killed = await killed_at(world, Point.AFTER_CREATE)
     world.clock.move(timedelta(days=3))
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.attempt) == ("INTERRUPTED", 1)
+    assert world.by_hand.statuses == {1: "superseded", 2: "deployed", 3: "failed"}
+
+
+async def test_claims_that_started_nothing_do_not_make_an_interruption_younger(world: World) -> None:
+    with_two_revisions(world)
+    killed = await killed_at(world, Point.AFTER_CREATE)
+    for _ in range(2):
+        world.clock.move(timedelta(minutes=40))
+        await killed_while_the_cluster_is_away(world)
 
     ended = await outcome_after_restart(world, killed)
 

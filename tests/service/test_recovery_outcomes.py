@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from support.fakes import Chart, HelmRun, Point, RunEnd
-from support.recovery import SHOP, killed_at, outcome_after_restart, reason, with_two_revisions
+from support.recovery import ON_BOTH_ENGINES, SHOP, killed_at, outcome_after_restart, reason, with_two_revisions
 from support.service import eventually, rollback_request
 from support.world import Choices, World
 
 from helm_rollback.v1 import rollback_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Failure, Operation
 from helm_rollback.v1.release_service_pb2 import GetRevisionRequest
+
+pytestmark = ON_BOTH_ENGINES
 
 # --- its record was final -------------------------------------------------------------
 

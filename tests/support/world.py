@@ -1,6 +1,6 @@
 """A world that outlives the services started on it, one after the other.
 
-`World` is what a restart does not touch: the ledger's file, its clock, the cluster,
+`World` is what a restart does not touch: the ledger's database, its clock, the cluster,
 Helm. A service is started on it, stopped (it drains) or killed (it does not), and
 started again.
 """
@@ -25,6 +25,7 @@ from support.service import Service
 
 from helm_rollback.application.crash_points import Reached, go_on
 from helm_rollback.application.drain import Drain
+from helm_rollback.application.lease import GRACE
 from helm_rollback.application.observation_turn import observe_in_turn
 from helm_rollback.application.ports import Cluster, Fence, Helm, Ports
 from helm_rollback.application.worker import Worker
@@ -35,6 +36,8 @@ from helm_rollback.servicer.server import Server
 from helm_rollback.store import SqlLedger
 from helm_rollback.v1.release_service_pb2_grpc import ReleaseServiceStub
 from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
+
+LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +65,11 @@ class Choices:
 
 @dataclass(kw_only=True)
 class World:
-    """One cluster with one Helm, and the ledger's file and clock."""
+    """One cluster with one Helm, and the ledger's database and clock."""
 
     folder: Path
+    url: str = ""
+    """Of an empty ledger on PostgreSQL; none: SQLite, in the folder."""
     clock: Clock = field(default_factory=Clock)
     cluster: FakeCluster = field(default_factory=FakeCluster)
     adapters: Adapters | None = None
@@ -77,6 +82,7 @@ class World:
         self.by_hand = ForeignHelm(self.cluster)
         self._numbers = itertools.count(1)
         self._running: Service | None = None
+        self._leases_left = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,17 +104,14 @@ class World:
         """Start a service; the one before must have ended."""
         assert self._running is None, "a SQLite ledger belongs to one service at a time"
         chosen = choices or Choices()
-        make_ledger(self.folder)
-        ledger = SqlLedger.open(sqlite_url(self.folder), clock=self.clock)
+        ledger = SqlLedger.open(self._ledger_url(), clock=self.clock)
         ports = self.ports(ledger, chosen)
         server = Server(ports, max_streams=chosen.max_streams)
         address = await server.start("127.0.0.1:0")
         rest = HttpServer(server.methods())
         http = await rest.start("127.0.0.1:0")
         channel = grpc.aio.insecure_channel(address)
-        worker = Worker(
-            ports, owner="test", lease=timedelta(seconds=30), max_helm=chosen.max_helm, monotonic=time.monotonic
-        )
+        worker = Worker(ports, owner="test", lease=LEASE, max_helm=chosen.max_helm, monotonic=time.monotonic)
         clusters = ports.clusters.values() if chosen.observes else ()
         self._running = Service(
             ports=ports,
@@ -123,8 +126,7 @@ class World:
             worker=worker,
             working=asyncio.create_task(worker.run()) if chosen.works else None,
             observing=[
-                asyncio.create_task(observe_in_turn(ledger, cluster, owner="test", lease=timedelta(seconds=30)))
-                for cluster in clusters
+                asyncio.create_task(observe_in_turn(ledger, cluster, owner="test", lease=LEASE)) for cluster in clusters
             ],
         )
         return self._running
@@ -140,6 +142,16 @@ class World:
         running, self._running = self._running, None
         if running is not None:
             await running.kill()
+            self._leases_left = True
+
+    def _ledger_url(self) -> str:
+        if not self.url:
+            make_ledger(self.folder)
+            return sqlite_url(self.folder)
+        if self._leases_left:  # on SQLite they go with their process
+            self.clock.move(LEASE + GRACE)
+            self._leases_left = False
+        return self.url
 
     def new_operation_id(self, _at: datetime) -> str:
         """One that is easy to read, and sorts as it was given."""
