@@ -115,8 +115,12 @@ async def test_what_waits_too_long_for_its_turn_expires_and_nothing_is_run(world
     assert len(world.helm.started) == 1
 
 
-async def test_a_cluster_that_is_away_holds_up_no_other(world: World) -> None:
-    """Its operation waits for it, and leaves the only Helm's place to others meanwhile."""
+@pytest.mark.parametrize("at_most", [200, 1])
+async def test_a_cluster_that_is_away_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, at_most: int
+) -> None:
+    """Its operation waits for it, and leaves the only Helm's place to others meanwhile, however many wait so."""
+    monkeypatch.setattr(worker, "_CARRIED_AT_MOST", at_most)
     other = FakeCluster("other")
     other.clock = world.clock
     fence = FakeFence({"default": world.cluster, "other": other})

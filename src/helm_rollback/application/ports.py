@@ -197,12 +197,19 @@ class LedgerTransaction(LedgerView, Protocol):
         """Write something that changes nothing: whether the ledger takes a write shows only so."""
 
     def claim(
-        self, *, owner: str, lease: timedelta, grace: timedelta, limit: int, besides: Collection[str] = ()
+        self,
+        *,
+        owner: str,
+        lease: timedelta,
+        grace: timedelta,
+        limit: int,
+        besides: Collection[str] = (),
+        besides_clusters: Collection[str] = (),
     ) -> list[Claim]:
         """Take up to `limit` live operations that nobody holds, oldest first, for `lease` from now.
 
         None of `besides`: what the caller still carries out is not free, though its lease
-        may have run out, by a clock that jumped or after a pause.
+        may have run out, by a clock that jumped or after a pause. None of `besides_clusters`, too.
 
         A lease that ran out counts as held for `grace` longer; one that was given back does not.
         `owner` names one process, from its start to its end: a name that was used before would

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ _EXPIRING_TICK = 1.0
 """Seconds between two looks for what waited too long."""
 _PAGE = 500
 _CARRIED_AT_MOST = 200
-"""Operations at once, those included that wait for their cluster and hold no Helm's place."""
+"""Operations of one cluster at once, those included that wait for it and hold no Helm's place."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class Worker:
         self._monotonic = monotonic
         self._carrying: dict[str, asyncio.Task[None]] = {}
         """What it carries out now, by operation id."""
+        self._of_cluster = Counter[str]()
+        """How many of them are of each cluster."""
 
     async def run(self) -> None:
         """Work until the drain begins, then until the last Helm has ended."""
@@ -51,7 +54,7 @@ class Worker:
         try:
             with self._ports.ledger.watch_operations() as wakeup:
                 while not self._ports.drain.started:
-                    if len(self._carrying) >= _CARRIED_AT_MOST or not await self._claim_one():
+                    if not await self._claim_one():
                         await first_of(wakeup.wait(_TICK), self._ports.drain.wait())
             await asyncio.gather(expiring, *self._carrying.values())
         finally:
@@ -65,21 +68,34 @@ class Worker:
             return False
         asked = self._monotonic()
         besides = tuple(self._carrying)
+        full = [cluster for cluster, count in self._of_cluster.items() if count >= _CARRIED_AT_MOST]
         claims: list[Claim] = []
         with suppress(StoreUnavailable):
             claims = await self._ports.ledger.write(
-                lambda tx: tx.claim(owner=self._owner, lease=self._term, grace=GRACE, limit=1, besides=besides)
+                lambda tx: tx.claim(
+                    owner=self._owner,
+                    lease=self._term,
+                    grace=GRACE,
+                    limit=1,
+                    besides=besides,
+                    besides_clusters=full,
+                )
             )
         if not claims:
             self._slots.release()
             return False
         self._ports.reached(CrashPoint.CLAIMED)
-        operation_id = claims[0].operation.operation_id
+        operation_id, cluster = claims[0].operation.operation_id, claims[0].operation.release_id.cluster
         _log.info("operation claimed", extra={"operation_id": operation_id, "fence_token": claims[0].token})
         task = asyncio.create_task(self._carry_out(claims[0], asked))
         self._carrying[operation_id] = task
-        task.add_done_callback(lambda _: self._carrying.pop(operation_id))
+        self._of_cluster[cluster] += 1
+        task.add_done_callback(lambda _: self._carried(operation_id, cluster))
         return True
+
+    def _carried(self, operation_id: str, cluster: str) -> None:
+        del self._carrying[operation_id]
+        self._of_cluster[cluster] -= 1
 
     async def _carry_out(self, claim: Claim, since: float) -> None:
         lease = Lease(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, bindparam, case, func, literal_column
 
 from helm_rollback.application.ports import Claim, HelmProcess
 from helm_rollback.store.mapping import to_operation
-from helm_rollback.store.tables import IS_LIVE, operation
+from helm_rollback.store.tables import IS_LIVE, operation, release
 
 NO_LEASE: Final = {"lease_owner": None, "lease_expires": None}
 
@@ -35,6 +35,9 @@ _free: Final = (
         text(IS_LIVE),
         or_(operation.c.lease_expires.is_(None), operation.c.lease_expires <= bindparam("over")),
         operation.c.operation_id.not_in(bindparam("besides", expanding=True)),
+        operation.c.release_id.not_in(
+            select(release.c.release_id).where(release.c.cluster.in_(bindparam("besides_clusters", expanding=True)))
+        ),
     )
     .order_by(operation.c.operation_id)
     .limit(bindparam("most"))
@@ -88,9 +91,17 @@ def claim(
     grace: timedelta,
     limit: int,
     besides: Collection[str],
+    besides_clusters: Collection[str],
 ) -> list[Claim]:
     """Take free operations, oldest first."""
-    values = {"over": now - grace, "most": limit, "owner": owner, "until": now + lease, "besides": list(besides)}
+    values = {
+        "over": now - grace,
+        "most": limit,
+        "owner": owner,
+        "until": now + lease,
+        "besides": list(besides),
+        "besides_clusters": list(besides_clusters),
+    }
     taken = connection.execute(_claim, values)
     claims = [Claim(operation=to_operation(row), token=row.fence_token, helm_until=row.helm_until) for row in taken]
     return sorted(claims, key=lambda one: one.operation.operation_id)

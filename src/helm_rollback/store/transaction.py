@@ -160,10 +160,24 @@ class Transaction(View):
     # --- claims ---
 
     def claim(
-        self, *, owner: str, lease: timedelta, grace: timedelta, limit: int, besides: Collection[str] = ()
+        self,
+        *,
+        owner: str,
+        lease: timedelta,
+        grace: timedelta,
+        limit: int,
+        besides: Collection[str] = (),
+        besides_clusters: Collection[str] = (),
     ) -> list[Claim]:
         return leases.claim(
-            self._connection, owner=owner, now=self.now(), lease=lease, grace=grace, limit=limit, besides=besides
+            self._connection,
+            owner=owner,
+            now=self.now(),
+            lease=lease,
+            grace=grace,
+            limit=limit,
+            besides=besides,
+            besides_clusters=besides_clusters,
         )
 
     def renew(self, operation_id: str, *, owner: str, token: int, lease: timedelta) -> bool:

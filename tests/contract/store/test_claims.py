@@ -74,6 +74,19 @@ async def test_what_the_caller_still_carries_out_is_not_free_when_its_lease_has_
     assert numbers(await claim(ledger)) == [1]
 
 
+async def test_what_is_of_a_cluster_that_is_left_out_is_not_claimed(ledger: Ledger) -> None:
+    await accept(ledger, 1)
+    east = ReleaseId("east", "prod", "shop")
+    await ledger.write(lambda tx: tx.add_release(a_release(east)))
+    await ledger.write(lambda tx: tx.add_operation(an_operation(2, east)))
+
+    def others(tx: LedgerTransaction) -> list[Claim]:
+        return tx.claim(owner="worker", lease=LEASE, grace=GRACE, limit=10, besides_clusters=["default", "west"])
+
+    assert numbers(await ledger.write(others)) == [2]
+    assert numbers(await claim(ledger)) == [1]
+
+
 async def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(ledger: Ledger) -> None:
     await accept(ledger, 4, 2, 3, 1)
 
