@@ -9,9 +9,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from support.fakes import Chart, HelmRun, Point, RunEnd, config_map, hook, secret
 from support.fakes.documents import an_object
-from support.service import eventually, rollback_request
+from support.service import Service, eventually, rollback_request
 from support.world import Choices, World
 
+from helm_rollback.application.execution import CREDENTIALS_PATIENCE
 from helm_rollback.application.ports import ServedKind
 from helm_rollback.v1.error_reason_pb2 import ErrorReason
 from helm_rollback.v1.release_pb2 import Failure, Operation
@@ -237,6 +238,47 @@ async def test_an_api_server_that_refuses_our_last_word_is_named_in_the_message(
     assert failure_of(operation)[0] == "INTERRUPTED"
     assert "its record stays pending-rollback" in operation.failure.message
     assert world.by_hand.statuses[3] == "pending-rollback"
+
+
+async def run_while_denied(world: World, service: Service) -> str:
+    """Let Helm run, and take the right to look away before its end; the operation's id, once that was noticed."""
+    hold = world.helm.hold(Point.AFTER_END)
+    accepted = (await service.rollbacks.Rollback(rollback_request())).operation
+    await hold.reached.wait()
+    world.cluster.denied |= {"list"}
+    asked = world.cluster.requests["list"]
+    hold.release()
+
+    async def looked() -> bool:
+        return world.cluster.requests["list"] > asked + 1
+
+    await eventually(looked, "the service looks at the cluster, and again")
+    return accepted.operation_id
+
+
+async def test_a_right_that_comes_back_soon_after_helm_ran_was_waited_for(world: World) -> None:
+    """Credentials are replaced, and roles, by taking the old ones away first."""
+    two_revisions(world)
+    world.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+    service = await world.start()
+    operation_id = await run_while_denied(world, service)
+
+    world.cluster.denied.clear()
+
+    assert failure_of(await service.settled(operation_id)) == ("WAIT_TIMED_OUT", "APPLIED")
+
+
+async def test_a_right_that_stays_away_after_helm_ran_leaves_the_outcome_unknown(world: World) -> None:
+    two_revisions(world)
+    world.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+    service = await world.start()
+    operation_id = await run_while_denied(world, service)
+
+    world.clock.move(CREDENTIALS_PATIENCE + timedelta(seconds=1))
+
+    operation = await service.settled(operation_id)
+    assert failure_of(operation) == ("OUTCOME_UNKNOWN", "UNKNOWN")
+    assert "may not list secrets" in operation.failure.message
 
 
 async def test_a_cluster_that_goes_while_helm_runs_is_waited_for(world: World) -> None:

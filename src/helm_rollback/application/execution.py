@@ -39,6 +39,8 @@ from helm_rollback.domain.status import Status
 _log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+CREDENTIALS_PATIENCE = timedelta(seconds=15)
+"""How long a cluster may refuse to be looked at after Helm was started: credentials, and rights, are replaced so."""
 
 
 class Execution:
@@ -52,7 +54,8 @@ class Execution:
         self._cluster = cluster_of(ports.clusters, claim.operation.release_id)
         self._helm_until = claim.helm_until
         self._away_since: datetime | None = None
-        """Since when the cluster has not answered."""
+        """Since when the cluster has not answered, or not let us look, for the same reason."""
+        self._away_for: Exception | None = None
         self._claimed_attempt = claim.operation.attempt
         self._conclusion = Conclusion(ports, self._cluster, lease, self._journal)
 
@@ -111,28 +114,31 @@ class Execution:
         except StoreUnavailable as problem:
             await self._journal.pause(problem)
         except ClusterUnreachable as problem:
-            await self._wait_for_cluster(problem)
+            await self._wait_for_cluster(problem, _patience(self._journal.operation))
         except ClusterPermissionDenied as problem:
             if self._journal.operation.attempt:
-                await self._conclusion.fail_for(
-                    FailureReason.OUTCOME_UNKNOWN, f"Helm's records can not be read, or put right: {problem}"
-                )
+                await self._wait_for_cluster(problem, min(CREDENTIALS_PATIENCE, _patience(self._journal.operation)))
             else:
                 await self._conclusion.fail_for(FailureReason.CLUSTER_PERMISSION_DENIED, str(problem))
         return None
 
-    async def _wait_for_cluster(self, problem: ClusterUnreachable) -> None:
+    async def _wait_for_cluster(
+        self, problem: ClusterUnreachable | ClusterPermissionDenied, patience: timedelta
+    ) -> None:
         """Wait a little, in nobody's way. What has waited too long by then ends."""
         self._slot.leave()
         if await self._ports.drain.interrupts(PAUSE) or not self._lease.holds():
             raise GaveUp
         await self._journal.read_again()
         operation, now = self._journal.operation, await self._journal.now()
-        self._away_since = self._away_since or now
+        if self._away_since is None or type(self._away_for) is not type(problem):
+            self._away_since, self._away_for = now, problem
         if operation.state is OperationState.PENDING and now >= operation.expire_time:
             await self._conclusion.fail_for(FailureReason.EXPIRED, f"it expired while {problem}; nothing was run")
-        elif operation.state is OperationState.RUNNING and now - self._away_since > _patience(operation):
-            await self._conclusion.fail_for(FailureReason.OUTCOME_UNKNOWN, f"Helm's records can not be read: {problem}")
+        elif operation.state is OperationState.RUNNING and now - self._away_since > patience:
+            await self._conclusion.fail_for(
+                FailureReason.OUTCOME_UNKNOWN, f"Helm's records can not be read, or put right: {problem}"
+            )
 
     def _is_too_old(self, now: datetime) -> bool:
         """Whether an interrupted operation lay longer than it may wait to begin."""
