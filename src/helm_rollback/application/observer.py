@@ -148,8 +148,9 @@ class Observer:
         except (StoreUnavailable, _TurnIsOver):
             raise
         except Exception:
-            # The next LIST meets it again; one record must not stop all others.
+            # One record must not stop all others. The LIST before the next watch meets it again.
             _log.exception("a change in cluster %s could not be written down", self._cluster.name)
+            self._list_first = True
 
     def _save_position(self, tx: LedgerTransaction, resource_version: int) -> None:
         if not tx.save_observed_version(self._cluster.name, resource_version, token=self._token):
