@@ -161,7 +161,7 @@ async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
         owner=owner,
         lease=settings.lease,
         max_helm=settings.max_helm,
-        monotonic=time.monotonic,
+        monotonic=seconds_since_boot,
     )
     observing = [
         asyncio.create_task(
@@ -180,6 +180,13 @@ async def _background(settings: Settings, ports: Ports) -> AsyncIterator[None]:
         for task in observing:
             task.cancel()
         await asyncio.gather(*observing, return_exceptions=True)
+
+
+def seconds_since_boot() -> float:
+    """A clock that nobody sets. On Linux it goes on while the machine is suspended, when leases run out, too."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 async def _check_distinct(clusters: Mapping[str, KubernetesCluster]) -> None:

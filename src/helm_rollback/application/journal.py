@@ -59,8 +59,7 @@ class Journal:
 
     async def begin(self) -> bool:
         """Count an attempt, before Helm is started; False where the operation has ended meanwhile."""
-        if not self._lease.suffices_to_start() and not await self._lease.renew(self._ledger):
-            raise GaveUp
+        await self._have_enough_of_the_lease()
 
         def change(tx: LedgerTransaction, known: Operation) -> Operation:
             now = tx.now()
@@ -73,7 +72,18 @@ class Journal:
             )
 
         await self._write(change)
-        return not self.operation.state.is_terminal
+        if self.operation.state.is_terminal:
+            return False
+        await self._have_enough_of_the_lease()  # the ledger may have taken its time
+        return True
+
+    async def _have_enough_of_the_lease(self) -> None:
+        """Return once enough is left of it for Helm to be started."""
+        while not self._lease.suffices_to_start():
+            if not await self._lease.renew(self._ledger) or not self._lease.holds():
+                raise GaveUp
+            if not self._lease.suffices_to_start():
+                await asyncio.sleep(PAUSE)  # the ledger is away
 
     async def succeed(self, result: Revision | None, *, leftovers: tuple[LeftoverObject, ...] = ()) -> None:
         """The operation did what it was to do."""

@@ -8,6 +8,7 @@ knows no difference).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ async def put_back(
         _check(lease)
         number = record.revision.revision
         try:
-            made += await _created(cluster, record)
+            async with asyncio.timeout(lease.seconds_left()):  # it bears no version that would guard it
+                made += await _created(cluster, record)
+        except TimeoutError as problem:
+            raise GaveUp from problem
         except ClusterPermissionDenied as problem:
             raise NotPutBack(number, FailureReason.CLUSTER_PERMISSION_DENIED, problem) from problem
         except RecordRefused as problem:
