@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from local_cluster import LocalCluster
 from support.by_hand import REJECTED, ByHand
-from support.calls import WAIT, failure_reason, state
+from support.calls import WAIT, failure_reason, refusal_of, state
 from support.charts import config_map, deployment, job
 from support.cluster import BIN_DIR
 from support.held_writes import CREATE, FINISH, SUPERSEDE, HeldWrites
@@ -127,6 +127,53 @@ def test_failed_waits_and_hooks_leave_nothing_pending(
     by_hand.assert_free()
 
 
+def test_what_a_dead_helm_left_pending_is_refused_and_taken_over(
+    run_service: RunService,
+    workload_cluster: LocalCluster,
+    workload_helm: Helm,
+    workload_namespace: str,
+    older: Path,
+    tmp_path: Path,
+) -> None:
+    by_hand = ByHand(workload_helm.of(older), tmp_path)
+    by_hand.install("1.0.0")
+    hanging = by_hand.chart("1.1.0", hang=job(hooks=["pre-upgrade"]))
+    with by_hand.helm.killed_after("upgrade", "shop", hanging):
+        eventually(lambda: by_hand.statuses.get(2) == "pending-upgrade", "Helm has begun")
+    service = run_service(helm=older, kubeconfig=workload_cluster.kubeconfig)
+    request = RollbackRequest(
+        release_id=f"default.{workload_namespace}.shop",
+        target_revision=1,
+        expected_current_revision=2,
+        wait_timeout=WAIT,
+    )
+
+    refusal = refusal_of(lambda: service.rollbacks.Rollback(request))
+    request.take_over_pending = True
+    operation = service.rollbacks.Rollback(request).operation
+
+    assert (refusal.reason, refusal.metadata["status"]) == ("RELEASE_PENDING", "PENDING_UPGRADE")
+    assert (state(operation), operation.result_revision) == ("SUCCEEDED", 3)
+    assert by_hand.statuses == {1: "superseded", 2: "pending-upgrade", 3: "deployed"}
+    by_hand.assert_free()
+
+
+def test_a_release_that_was_purged_and_installed_anew_is_its_second_incarnation(
+    run_service: RunService, older: Path, by_hand: ByHand, shop: str
+) -> None:
+    service = run_service(helm=older)
+    assert state(service.roll_back(shop, 1)) == "SUCCEEDED"
+    by_hand.helm.uninstall("shop")
+    by_hand.install("3.0.0")
+    by_hand.upgrade("3.1.0")
+
+    operation = service.roll_back(shop, 1)
+
+    assert (state(operation), operation.incarnation, operation.result_revision) == ("SUCCEEDED", 2, 3)
+    assert by_hand.charts == {1: "3.0.0", 2: "3.1.0", 3: "3.0.0"}
+    by_hand.assert_free()
+
+
 # --- after a kill ---------------------------------------------------------------------
 
 
@@ -148,6 +195,29 @@ def test_a_rollback_whose_service_was_killed_is_carried_out_by_the_next(
     assert (state(operation), operation.attempt, operation.result_revision) == ("SUCCEEDED", 2, 3)
     assert by_hand.statuses == {1: "superseded", 2: "superseded", 3: "deployed"}
     assert by_hand.charts[3] == "1.0.0"
+    by_hand.assert_free()
+
+
+def test_rollback_hooks_are_not_run_twice(
+    run_service: RunService, held_writes: HeldWrites, helm: Helm, older: Path, shop: str, tmp_path: Path
+) -> None:
+    by_hand = ByHand(helm.of(older), tmp_path)
+    hook = config_map("migration", a="1").replace("\ndata:", "\n  annotations: {helm.sh/hook: pre-rollback}\ndata:")
+    by_hand.install("1.0.0", hook=hook)
+    by_hand.upgrade("1.1.0")
+    service = run_service(*LEASE, helm=older, program=HELD_SERVICE, environment=held_writes.environment)
+    held_writes.hold(FINISH)
+    answer = service.rollbacks.Rollback(RollbackRequest(release_id=shop, target_revision=1))
+    held_writes.until_held(FINISH)
+
+    service.kill()
+    held_writes.release(FINISH)
+    service.start()
+    operation = _wait(service, answer.operation.operation_id)
+
+    assert (failure_reason(operation), operation.attempt, operation.result_revision) == ("INTERRUPTED", 1, 3)
+    assert operation.outcome_evidence == Operation.RECONSTRUCTED
+    assert by_hand.statuses[3] == "failed"
     by_hand.assert_free()
 
 
