@@ -28,6 +28,8 @@ class World:
     replicas: Replicas
     proxies: Sequence[TcpProxy]
     """Between each replica and the API server; none where the network is to hold."""
+    database_proxies: Sequence[TcpProxy]
+    """Between each replica and the database, as above."""
     database: PostgresServer | None
 
 
@@ -50,6 +52,8 @@ def strike(plan: Plan, world: World, answers: Answers) -> datetime | None:
         case Fault.DATABASE_CRASH | Fault.DATABASE_PAUSE:
             assert world.database is not None
             _harm_database(plan, world.database)
+        case Fault.ISOLATE:
+            _isolate(plan, world)
         case _:
             _harm_network(plan, [world.proxies[number] for number in plan.victims])
     return moment
@@ -108,6 +112,17 @@ def _harm_network(plan: Plan, proxies: Sequence[TcpProxy]) -> None:
                 case Fault.STALL:
                     harm.enter_context(proxy.stalling(after=plan.bytes_first))
         time.sleep(plan.lasts)
+
+
+def _isolate(plan: Plan, world: World) -> None:
+    """What was on its way to the API server is lost with its connection; the database may get it late."""
+    with ExitStack() as harm:
+        for number in plan.victims:
+            harm.enter_context(world.database_proxies[number].stalling())
+            harm.enter_context(world.proxies[number].stalling())
+        time.sleep(plan.lasts)
+        for number in plan.victims:
+            world.proxies[number].cut()
 
 
 def _harm_database(plan: Plan, database: PostgresServer) -> None:

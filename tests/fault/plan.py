@@ -47,6 +47,8 @@ class Fault(StrEnum):
     """PostgreSQL ends as in a crash, and is started again."""
     DATABASE_PAUSE = "database-pause"
     """PostgreSQL hangs."""
+    ISOLATE = "isolate"
+    """A replica goes on running, cut off from API server and database, for longer than a lease."""
 
 
 HALTS = (
@@ -59,7 +61,10 @@ HALTS = (
 )
 """Where standing still might do most harm: something was decided, and is not done."""
 OF_THE_NETWORK = {Fault.CUT, Fault.REFUSE, Fault.DELAY, Fault.STALL}
-OF_THE_DATABASE = {Fault.DATABASE_CRASH, Fault.DATABASE_PAUSE}
+OF_POSTGRESQL = {Fault.DATABASE_CRASH, Fault.DATABASE_PAUSE, Fault.ISOLATE}
+
+
+_LASTS = {Fault.PAUSE: (1.5, 3.0), Fault.HALT: (1.5, 3.0), Fault.ISOLATE: (2.5, 4.0)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +144,7 @@ def schedule(engine: Engine) -> list[tuple[Fault, CrashPoint | None]]:
     """Every fault and every crash point, so that so many rounds on end have met each of them."""
     others = [Fault.KILL] * 5 + [Fault.PAUSE] * 3 + sorted(OF_THE_NETWORK)
     if engine is Engine.POSTGRESQL:
-        others += sorted(OF_THE_DATABASE)
+        others += sorted(OF_POSTGRESQL)
     return [
         *((Fault.CRASH, point) for point in CrashPoint),
         *((Fault.HALT, point) for point in HALTS),
@@ -175,7 +180,7 @@ def draw(seed: int, engine: Engine) -> Plan:
         staggered=engine.replicas > 1 and (fault is Fault.HALT or (scene is not None and bool(scene.before))),
         nth=random.randint(1, 2) if engine is Engine.SQLITE and fault is Fault.CRASH and scene is None else 1,
         after=random.uniform(0.0, 0.15),
-        lasts=random.uniform(1.5, 3.0) if fault in (Fault.PAUSE, Fault.HALT) else random.uniform(0.3, 2.0),
+        lasts=random.uniform(*_LASTS.get(fault, (0.3, 2.0))),
         bytes_first=random.choice([0, 0, random.randint(1, 60_000)]),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fault.faults import World
 from fault.ledger_reader import Query, query_postgresql, query_sqlite
 from fault.live import Live, read_live
-from fault.plan import OF_THE_NETWORK, Engine, Plan
+from fault.plan import OF_THE_NETWORK, Engine, Fault, Plan
 from fault.replicas import LEASE_SECONDS, Replicas
 from fault.site import Site, noting_helm
 from support.helm import Helm
@@ -47,12 +47,13 @@ def open_stage(plan: Plan, site: Site, folder: Path) -> Iterator[Stage]:
         undoing.callback(_remove_releases, site, namespace)
         proxies, kubeconfigs = _network(plan, site, undoing)
         url, query, server = _database(plan, site, folder)
+        database_proxies, urls = _way_to_the_database(plan, url, server, undoing)
         helm = noting_helm(folder)
 
         def make(number: int, environment: Mapping[str, str]) -> ServiceProcess:
             own = folder / f"replica-{number}"
             own.mkdir(exist_ok=True)
-            flags = ("--lease", f"{LEASE_SECONDS:g}s", "--database", url)
+            flags = ("--lease", f"{LEASE_SECONDS:g}s", "--database", urls[number])
             return ServiceProcess(
                 own,
                 kubeconfigs[number],
@@ -64,14 +65,14 @@ def open_stage(plan: Plan, site: Site, folder: Path) -> Iterator[Stage]:
 
         replicas = Replicas(plan, make)
         undoing.callback(replicas.kill)
-        world = World(replicas=replicas, proxies=proxies, database=server)
+        world = World(replicas=replicas, proxies=proxies, database_proxies=database_proxies, database=server)
         by_hand = site.helm_by_hand(namespace)
         yield Stage(site=site, namespace=namespace, folder=folder, helm=by_hand, query=query, world=world)
 
 
 def _network(plan: Plan, site: Site, undoing: ExitStack) -> tuple[list[TcpProxy], list[Path]]:
     """How each replica reaches the API server."""
-    if plan.fault not in OF_THE_NETWORK:
+    if plan.fault not in OF_THE_NETWORK | {Fault.ISOLATE}:
         return [], [site.kubeconfig] * plan.engine.replicas
     port = upstream_port_of(site.kubeconfig)
     proxies = [undoing.enter_context(TcpProxy(port)) for _ in range(plan.engine.replicas)]
@@ -85,6 +86,16 @@ def _database(plan: Plan, site: Site, folder: Path) -> tuple[str, Query, Postgre
     assert site.postgres is not None, "this site has no PostgreSQL"
     url = site.postgres.create_database()
     return url, query_postgresql(url), site.postgres
+
+
+def _way_to_the_database(
+    plan: Plan, url: str, server: PostgresServer | None, undoing: ExitStack
+) -> tuple[list[TcpProxy], list[str]]:
+    """How each replica reaches it."""
+    if plan.fault is not Fault.ISOLATE or server is None:
+        return [], [url] * plan.engine.replicas
+    proxies = [undoing.enter_context(TcpProxy(server.port)) for _ in range(plan.engine.replicas)]
+    return proxies, [url.replace(f":{server.port}/", f":{proxy.port}/") for proxy in proxies]
 
 
 def _remove_releases(site: Site, namespace: str) -> None:
