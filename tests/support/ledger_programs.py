@@ -24,6 +24,22 @@ async def main():
 asyncio.run(main())
 """
 
+APPEND_WHEN_ASKED = """
+import asyncio, sys, time
+from helm_rollback.store import SqlLedger
+from support.samples import SHOP, Clock, a_transition
+
+async def main():
+    ledger = SqlLedger.open(sys.argv[1], clock=Clock())
+    async with ledger.sharing():
+        while await asyncio.to_thread(sys.stdin.readline):
+            await ledger.write(lambda tx: tx.append(SHOP, a_transition()))
+            print(time.monotonic(), flush=True)
+
+asyncio.run(main())
+"""
+"""Appends an event for each line that it is given, and says when it had."""
+
 
 @contextmanager
 def other_process(script: str, url: str) -> Iterator[subprocess.Popen[str]]:
