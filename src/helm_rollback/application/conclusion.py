@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from helm_rollback.application import observation, outcome
+from helm_rollback.application.authorship import attribute
 from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.failure_capture import capture_failure
 from helm_rollback.application.journal import GaveUp, Journal, nothing_more
@@ -150,7 +151,7 @@ class Conclusion:
             written = tx.revision(after.release_id, after.revision, incarnation=after.incarnation)
             if written is None or written.uid != after.uid:
                 return None
-            return observation.attribute(tx, operation, written, earlier=situation.overwritten)
+            return attribute(tx, operation, written, earlier=situation.overwritten)
 
         return await self._journal.durably(body)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from helm_rollback.application.authorship import author, mover, restorer
 from helm_rollback.application.masking import masked_text, secrets_of
 from helm_rollback.application.ports import LedgerTransaction
 from helm_rollback.application.projection import project, unknown_release
 from helm_rollback.application.proofs import with_proofs
 from helm_rollback.domain import evidence
 from helm_rollback.domain.history import Cause, RecordRemoval, RevisionTransition
-from helm_rollback.domain.operation import Operation, OperationState, OperationType, stamped_operation
+from helm_rollback.domain.operation import Operation
 from helm_rollback.domain.record import HelmRecord, StoredRecord
 from helm_rollback.domain.release import Release, ReleaseId
 from helm_rollback.domain.revision import Revision
@@ -80,7 +81,7 @@ def _uninstalled(tx: LedgerTransaction, release: Release) -> None:
     if newest is not None and newest.status is not Status.UNINSTALLED:
         after = replace(newest, status=Status.UNINSTALLED, update_time=tx.now())
         tx.update_revision(after)
-        operation = _mover(tx, newest, after)
+        operation = mover(tx, newest, after)
         cause = Cause.SERVICE if operation else Cause.EXTERNAL
         tx.append(release.release_id, _transition(newest.status, after, operation, cause))
 
@@ -143,7 +144,7 @@ def _note_put_back(tx: LedgerTransaction, known: Revision, stored: StoredRecord)
         after = with_proofs(tx, after, stored, watched=True, others=())
     tx.update_revision(after)
     if after.status is not known.status:
-        operation = _restorer(tx, known)
+        operation = restorer(tx, known)
         tx.append(
             known.release_id,
             _transition(known.status, after, operation, Cause.SERVICE if operation else Cause.EXTERNAL),
@@ -182,7 +183,7 @@ def _enter(
     tx: LedgerTransaction, release: Release, stored: StoredRecord, *, others: Sequence[StoredRecord], cause: Cause
 ) -> None:
     """Write down a revision that the ledger has not seen, and archive its payload before anything prunes it."""
-    operation = None if cause is Cause.ADOPTED else _author(tx, release.release_id, stored)
+    operation = None if cause is Cause.ADOPTED else author(tx, release.release_id, stored)
     revision = with_proofs(tx, _new_revision(tx, release, stored, operation), stored, watched=False, others=others)
     tx.add_revision(revision)
     tx.append(release.release_id, _transition(None, revision, operation, Cause.SERVICE if operation else cause))
@@ -201,7 +202,7 @@ def _advance(
     after = with_proofs(tx, _at_version(tx, known, stored), stored, watched=watched, others=others)
     tx.update_revision(after)
     if after.status is not known.status:
-        operation = _mover(tx, known, after)
+        operation = mover(tx, known, after)
         tx.append(known.release_id, _transition(known.status, after, operation, Cause.SERVICE if operation else cause))
 
 
@@ -278,55 +279,6 @@ def _with_content(tx: LedgerTransaction, revision: Revision, stored: StoredRecor
         full_size_bytes=len(record.manifest.encode()) + len(str(record.values)),
         payload_digest=tx.archive(stored.payload),
     )
-
-
-def _author(tx: LedgerTransaction, release_id: ReleaseId, stored: StoredRecord) -> Operation | None:
-    """The operation that a new record is of: it bears its stamp, or the time that was noted when it was let pass."""
-    if stored.record is None:
-        return None
-    operation = tx.operation(stamped_operation(stored.record.description)) or tx.live_operation(release_id)
-    if operation is None or operation.release_id != release_id:
-        return None
-    stamped = stamped_operation(stored.record.description) == operation.operation_id
-    ours = stamped or (operation.is_by_chart and operation.record_time == stored.record.last_deployed is not None)
-    return operation if ours and stored.ref.revision == operation.base_revision + 1 else None
-
-
-def _mover(tx: LedgerTransaction, before: Revision, after: Revision) -> Operation | None:
-    """The operation that moved a revision: while one of ours runs, it moves its own, and supersedes."""
-    live = tx.live_operation(before.release_id)
-    if live is None or live.state is not OperationState.RUNNING:
-        return None
-    if before.operation_id == live.operation_id:
-        return live
-    if live.type is OperationType.UNINSTALL:
-        return live if after.status.is_uninstalled or after.status is Status.SUPERSEDED else None
-    if live.type is OperationType.INSTALL and before.revision == live.base_revision:
-        return live if after.status is Status.SUPERSEDED else None  # `--replace` does it before it makes its record
-    result = tx.revision(before.release_id, live.base_revision + 1, incarnation=live.incarnation)
-    ours = result is not None and result.operation_id == live.operation_id
-    return live if ours and after.status is Status.SUPERSEDED else None
-
-
-def _restorer(tx: LedgerTransaction, put_back: Revision) -> Operation | None:
-    """The operation that put a record back, if there is one that needs it."""
-    live = tx.live_operation(put_back.release_id)
-    return live if live is not None and put_back.revision in (live.base_revision, live.target_revision) else None
-
-
-def attribute(
-    tx: LedgerTransaction, operation: Operation, revision: Revision, *, earlier: Sequence[StoredRecord] = ()
-) -> Revision:
-    """Note that an operation made a revision, where its record came too late to tell.
-
-    `earlier`: versions of the record that nobody saw in their time; they may prove that it worked.
-    """
-    for stored in earlier:
-        revision = with_proofs(tx, revision, stored, watched=True, others=())
-    owned = replace(revision, operation_id=operation.operation_id, actor=operation.actor, reason=operation.reason)
-    tx.update_revision(owned)
-    project(tx, revision.release_id)
-    return owned
 
 
 def _transition(
