@@ -18,17 +18,10 @@ async def read_object(
     connection: Connection, release_id: ReleaseId, resource: Resource, namespace: str, name: str
 ) -> LiveObject | None:
     """The object as it is now; None where there is none, or its kind can only be created (405)."""
-    answer = await connection.request(
-        "GET",
-        _path(resource, namespace, name),
-        needs=f"get {_words(resource, namespace)}",
-        release_id=release_id,
-        accept=_ACCEPT,
-        expected=(404, 405),
-    )
-    if answer.status_code != 200:
+    found = await _get(connection, release_id, resource, namespace, name, accept=_ACCEPT)
+    if found is None:
         return None
-    metadata = connection.parse(answer.content, release_id=release_id)["metadata"]
+    metadata = found["metadata"]
     return LiveObject(
         resource=resource,
         namespace=namespace,
@@ -45,12 +38,18 @@ async def read_content(
     connection: Connection, release_id: ReleaseId, resource: Resource, namespace: str, name: str
 ) -> Mapping[str, Any] | None:
     """The whole object as it is now; None where there is none, or its kind can only be created (405)."""
+    return await _get(connection, release_id, resource, namespace, name, accept=JSON)
+
+
+async def _get(
+    connection: Connection, release_id: ReleaseId, resource: Resource, namespace: str, name: str, *, accept: str
+) -> dict[str, Any] | None:
     answer = await connection.request(
         "GET",
         _path(resource, namespace, name),
         needs=f"get {_words(resource, namespace)}",
         release_id=release_id,
-        accept=JSON,
+        accept=accept,
         expected=(404, 405),
     )
     return connection.parse(answer.content, release_id=release_id) if answer.status_code == 200 else None
