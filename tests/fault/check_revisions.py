@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from fault.audit import Write
-from fault.evidence import Evidence, Span
+from fault.evidence import Evidence
 from fault.ledger_reader import content, digest
 
 
@@ -25,18 +25,17 @@ def check_revisions(evidence: Evidence) -> Iterator[str]:
 
 
 def _check_known(evidence: Evidence, versions: dict[str, list[Write]]) -> Iterator[str]:
-    """Every record that was ever stored is in the ledger, but what came and went while nobody could observe.
+    """Every record that was ever stored is in the ledger, also what came and went while nobody could observe.
 
-    Of a record that was put back the ledger has the newer uid only, and the content of both.
+    Whoever observes next begins where the ledger stands. Of a record that was put back the
+    ledger has the newer uid only, and the content of both.
     """
     known = {row["uid"] for row in evidence.ledger.revision}
     archived = {content(payload) for payload in evidence.ledger.payload}
     for uid, writes in versions.items():
-        lived = Span(writes[0].received, writes[-1].done)
-        gone = writes[-1].verb == "delete" and any(outage.holds(lived) for outage in evidence.outages)
         kept = any(write.payload in archived for write in writes if write.verb != "delete")
-        if uid not in known and not kept and not gone:
-            yield f"{writes[0].name} ({uid}) was stored {lived.start:%X} and is not in the ledger"
+        if uid not in known and not kept:
+            yield f"{writes[0].name} ({uid}) was stored {writes[0].received:%X} and is not in the ledger"
 
 
 def _check_content(evidence: Evidence) -> Iterator[str]:

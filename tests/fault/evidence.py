@@ -25,9 +25,6 @@ class Span:
     def overlaps(self, other: Span) -> bool:
         return self.start <= other.end and other.start <= self.end
 
-    def holds(self, other: Span) -> bool:
-        return self.start <= other.start and other.end <= self.end
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -42,8 +39,6 @@ class Evidence:
     """By anybody, in the order in which the API server answered."""
     helm_starts: Counter[str]
     """Operation id → how often the service started a Helm for it, as that Helm's own start tells."""
-    outages: Sequence[Span]
-    """While perhaps nobody could observe the cluster."""
     disturbances: Sequence[str] = field(default=())
     """What did not come to rest, or ended otherwise than it should."""
 

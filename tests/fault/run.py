@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fault.charts import make_release, write_round_chart
 from fault.checker import violations
 from fault.clients import GIVE_UP_SECONDS, Answers, ask_for_all
 from fault.crew import Crew
-from fault.evidence import Evidence, Span
+from fault.evidence import Evidence
 from fault.faults import strike
 from fault.followers import Follower
 from fault.ledger_reader import LedgerRows, Row, read_ledger
@@ -49,7 +49,6 @@ def carry_out(plan: Plan, site: Site, folder: Path) -> Result:
     answers = Answers()
     with open_stage(plan, site, folder) as stage:
         moment, followers, disturbances = _play(plan, stage, answers)
-        ended = datetime.now(UTC)
         ledger = read_ledger(stage.query)
         evidence = Evidence(
             namespace=stage.namespace,
@@ -59,7 +58,6 @@ def carry_out(plan: Plan, site: Site, folder: Path) -> Result:
             live=stage.read_live(),
             writes=audit.writes(stage.namespace),
             helm_starts=helm_starts(folder),
-            outages=[Span(moment, ended)] if moment is not None else [],
             disturbances=disturbances,
         )
         return Result(
