@@ -11,6 +11,7 @@ from support.fakes import Chart, Point, config_map, secret
 from support.service import Service, rollback_request
 from support.world import World
 
+from helm_rollback.v1.helm_options_pb2 import HelmOptions
 from helm_rollback.v1.preview_pb2 import ObjectChange, Warning
 from helm_rollback.v1.rollback_service_pb2 import PreviewRollbackRequest, PreviewRollbackResponse
 
@@ -96,7 +97,51 @@ async def test_a_long_diff_is_cut(world: World, service: Service) -> None:
     shown = await preview(service)
 
     assert shown.truncated
-    assert max(len(change.diff.encode()) for change in shown.changes) == 64 * 1024
+    (change,) = shown.changes
+    assert 64 * 1024 - 100 < len(change.diff.encode()) <= 64 * 1024
+    assert change.diff.endswith(f"{'x' * 50}\n")
+
+
+async def test_a_diff_is_cut_by_bytes_at_the_end_of_a_line(world: World, service: Service) -> None:
+    values = {f"key-{number:04}": "é" * 40 for number in range(1000)}
+    world.by_hand.install(Chart(version="1.0.0", values=values))
+    world.by_hand.upgrade(Chart(version="2.0.0"))
+
+    shown = await preview(service)
+
+    assert shown.truncated
+    assert 64 * 1024 - 100 < len(shown.values_diff.encode()) <= 64 * 1024
+    assert shown.values_diff.endswith(f"{'é' * 40}\n")
+
+
+async def test_all_diffs_together_are_cut(world: World, service: Service) -> None:
+    values = {f"key-{number:04}": "v" * 50 for number in range(2000)}
+    long = {f"key-{number}": "x" * 9000 for number in range(7)}  # some 62 KiB each
+    many = "".join(config_map(f"shop-{number}", **long) for number in range(50))
+    world.by_hand.install(Chart(version="1.0.0", manifest=many, values=values))
+    world.by_hand.upgrade(Chart(version="2.0.0"))
+
+    shown = await preview(service)
+
+    total = len(shown.values_diff.encode()) + sum(len(change.diff.encode()) for change in shown.changes)
+    assert shown.truncated
+    assert 3 * 1024 * 1024 - 9100 < total <= 3 * 1024 * 1024
+
+
+async def test_a_field_of_somebody_else_stops_only_what_is_applied_on_the_server(
+    world: World, service: Service
+) -> None:
+    world.release()
+    drifted = yaml.safe_load(config_map(version="drifted"))
+    owner = {"manager": "somebody", "fieldsV1": {"f:data": {"f:version": {}}}}
+    drifted["metadata"] |= {"managedFields": [owner]}
+    world.cluster.contents["ConfigMap", "prod", "shop"] = drifted
+
+    methods = (HelmOptions.AUTO, HelmOptions.ENABLED, HelmOptions.DISABLED)
+    shown = [await preview(service, helm_options=HelmOptions(server_side_apply=method)) for method in methods]
+
+    told = [[one.code for one in preview.warnings] for preview in shown]
+    assert told == [[Warning.FIELD_CONFLICT], [Warning.FIELD_CONFLICT], []]
 
 
 async def test_a_target_that_never_worked_is_told(world: World, service: Service) -> None:

@@ -1,15 +1,16 @@
 """How a live object differs from what a manifest says of it. Pure.
 
 A live object has more than its manifest: defaults, status, what others wrote. So only
-fields that some manifest sets are compared.
+fields that some manifest sets are compared, both in their stored form (`stored_form.py`).
 """
 
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from helm_rollback.application.stored_form import name_of
 
 Json = Any
 Path = tuple[str, ...]
@@ -31,18 +32,6 @@ _IMMUTABLE_DATA = (("data",), ("binaryData",), ("immutable",))
 """Of a ConfigMap or Secret with `immutable: true`."""
 
 
-def normal(item: Json) -> Json:
-    """A manifest's object as the API server stores it: without nulls, a Secret's texts encoded."""
-    if isinstance(item, dict):
-        plain = {key: normal(value) for key, value in item.items() if value is not None}
-        if plain.get("kind") == "Secret" and isinstance(plain.get("stringData"), dict):
-            texts = plain.pop("stringData")
-            encoded = {key: b64encode(str(value).encode()).decode() for key, value in texts.items()}
-            plain["data"] = {**(plain.get("data") or {}), **encoded}
-        return plain
-    return [normal(value) for value in item] if isinstance(item, list) else item
-
-
 def part_of(live: Json, *shapes: Json) -> Json:
     """What the live object has of the fields that some of these set."""
     wanted = [shape for shape in shapes if shape is not None]
@@ -60,22 +49,17 @@ def part_of(live: Json, *shapes: Json) -> Json:
 
 def _parts_of(live: list[Json], shapes: list[list[Json]]) -> list[Json]:
     """Items are told by name where they have one, else by their place."""
-    named = all(_name(item) is not None for items in (live, *shapes) for item in items)
+    named = all(name_of(item) is not None for items in (live, *shapes) for item in items)
     if not named:
         return [
             part_of(item, *(shape[place] for shape in shapes if place < len(shape))) for place, item in enumerate(live)
         ]
-    by_name = [{_name(item): item for item in shape} for shape in shapes]
+    by_name = [{name_of(item): item for item in shape} for shape in shapes]
     return [
-        part_of(item, *(items.get(_name(item)) for items in by_name))
+        part_of(item, *(items.get(name_of(item)) for items in by_name))
         for item in live
-        if any(_name(item) in items for items in by_name)
+        if any(name_of(item) in items for items in by_name)
     ]
-
-
-def _name(item: Json) -> str | None:
-    name = item.get("name") if isinstance(item, dict) else None
-    return name if isinstance(name, str) else None
 
 
 def immutable_paths(group: str, kind: str, live: Json, target: Json) -> list[str]:
@@ -117,10 +101,10 @@ def _changed_leaves(live: Json, target: Json, path: Path = ()) -> Iterator[Path]
         for key, value in target.items():
             yield from _changed_leaves(live.get(key), value, (*path, key))
     elif isinstance(target, list) and isinstance(live, list):
-        there = {_name(item): item for item in live if _name(item) is not None}
+        there = {name_of(item): item for item in live if name_of(item) is not None}
         for item in target:
-            if _name(item) in there:
-                yield from _changed_leaves(there[_name(item)], item, (*path, f"[{_name(item)}]"))
+            if name_of(item) in there:
+                yield from _changed_leaves(there[name_of(item)], item, (*path, f"[{name_of(item)}]"))
             elif part_of(live, target) != target:
                 yield path
                 return

@@ -12,7 +12,7 @@ from helm_rollback.application import manifest as manifests
 from helm_rollback.application.masking import masked_text, masked_values, secrets_of
 from helm_rollback.application.ports import Cluster, LedgerView, Ports, Served, ServedKind
 from helm_rollback.application.preflight import needed_kinds
-from helm_rollback.application.previewed_objects import DIFF_MAX, DIFFS_MAX, previewed_objects, text_diff
+from helm_rollback.application.previewed_objects import DIFF_MAX, DIFFS_MAX, cut, previewed_objects, text_diff
 from helm_rollback.application.refresh import cluster_of, refresh
 from helm_rollback.application.rollback import RollbackCommand, chosen_target
 from helm_rollback.domain.errors import ReleaseNotFound
@@ -83,16 +83,17 @@ async def preview_rollback(ports: Ports, question: PreviewQuestion, _principal: 
     secrets = frozenset[str]().union(*(secrets_of(record.manifest) for record in (base, target) if record))
     missing = needed_kinds(question.helm_options, base, target) - served.kinds
     changes, warnings = await _objects(cluster, served, question, base, target, secrets, missing=missing)
-    values_diff = text_diff(_values(base, secrets), _values(target, secrets))
-    bounded, truncated = _bounded(changes, len(values_diff))
+    whole_diff = text_diff(_values(base, secrets), _values(target, secrets))
+    values_diff = cut(whole_diff, DIFF_MAX)
+    bounded = _bounded(changes, DIFFS_MAX - len(values_diff.encode()))
     return Preview(
         selection=way.selection,
         base_revision=way.base.revision,
-        values_diff=values_diff[:DIFF_MAX],
+        values_diff=values_diff,
         changes=bounded,
         hooks=_hooks(target, question.helm_options),
         warnings=(*_of_choice(way), *warnings, *await _leftovers(ports, cluster, served, question, way)),
-        truncated=truncated or len(values_diff) > DIFF_MAX,
+        truncated=values_diff != whole_diff or bounded != tuple(changes),
     )
 
 
@@ -142,7 +143,8 @@ async def _objects(
         base=base.manifest if base else "",
         target=target.manifest if target else "",
     )
-    changes = [one.change(secrets) for one in found if one.target is not None or one.live is not None]
+    there = [one for one in found if one.target is not None or one.live is not None]
+    changes = await asyncio.to_thread(lambda: [one.change(secrets) for one in there])  # which may be megabytes
     if missing:
         stays = [replace(change, action=Action.UNCHANGED, diff="") for change in changes]
         return stays, [
@@ -153,7 +155,9 @@ async def _objects(
             )
             for kind in sorted(missing, key=str)
         ]
-    return changes, [warning for one in found for warning in one.warnings(question.helm_options)]
+    server_side = target is not None and target.applied_server_side
+    may_conflict = question.helm_options.may_conflict(target_applied_server_side=server_side)
+    return changes, [warning for one in found for warning in one.warnings(may_conflict=may_conflict)]
 
 
 def _values(record: HelmRecord | None, secrets: frozenset[str]) -> str:
@@ -163,16 +167,14 @@ def _values(record: HelmRecord | None, secrets: frozenset[str]) -> str:
     return masked_text(text, secrets)
 
 
-def _bounded(changes: list[ObjectChange], used: int) -> tuple[tuple[ObjectChange, ...], bool]:
+def _bounded(changes: list[ObjectChange], room: int) -> tuple[ObjectChange, ...]:
     """The changes with their diffs cut to what is told of one, and of all."""
-    bounded, truncated = [], False
+    bounded = []
     for change in changes:
-        room = min(DIFF_MAX, max(DIFFS_MAX - used, 0))
-        cut = change.diff.encode()[:room].decode(errors="ignore")
-        truncated = truncated or cut != change.diff
-        used += len(cut.encode())
-        bounded.append(replace(change, diff=cut))
-    return tuple(bounded), truncated
+        told = cut(change.diff, min(DIFF_MAX, room))
+        room -= len(told.encode())
+        bounded.append(replace(change, diff=told))
+    return tuple(bounded)
 
 
 def _hooks(target: HelmRecord | None, options: HelmOptions) -> tuple[PreviewedHook, ...]:

@@ -60,3 +60,13 @@ class HelmOptions:
         elif self.force_conflicts and self.server_side_apply is not ServerSideApply.ENABLED:
             found.add("helm_options.force_conflicts", "needs server_side_apply = ENABLED")
         found.check()
+
+    def may_conflict(self, *, target_applied_server_side: bool) -> bool:
+        """Whether a rollback to that target stops where a field belongs to somebody else."""
+        match self.server_side_apply:
+            case ServerSideApply.AUTO:
+                return target_applied_server_side
+            case ServerSideApply.ENABLED:
+                return not self.force_conflicts
+            case ServerSideApply.DISABLED:
+                return False

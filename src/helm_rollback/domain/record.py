@@ -53,6 +53,8 @@ class HelmRecord:
     """The user's values (`config`)."""
     manifest: str
     hooks: tuple[Hook, ...]
+    applied_server_side: bool = False
+    """Whether Helm applied it on the server (`apply_method`); Helm 3 does not tell, and never does."""
 
     @cached_property
     def manifest_digest(self) -> str:

@@ -51,6 +51,7 @@ def decode(payload: bytes) -> HelmRecord:
         values={_clean(key): _clean_value(value, VALUES_DEPTH_MAX) for key, value in values.items()},
         manifest=_string(release, "manifest"),
         hooks=_hooks(release),
+        applied_server_side=_string(release, "apply_method") == "ssa",
     )
 
 

@@ -82,3 +82,14 @@ def test_the_refusal_names_the_field_and_the_fix(wishes: dict[str, Any], field: 
 
     assert refusal.value.field == field
     assert fix in refusal.value.problem
+
+
+@pytest.mark.parametrize("target_applied_server_side", [False, True])
+def test_what_is_applied_on_the_server_may_conflict_unless_forced(target_applied_server_side: bool) -> None:
+    def may_conflict(**options: Any) -> bool:
+        return HelmOptions(**options).may_conflict(target_applied_server_side=target_applied_server_side)
+
+    assert may_conflict() is target_applied_server_side  # AUTO follows the target
+    assert may_conflict(server_side_apply=ServerSideApply.ENABLED)
+    assert not may_conflict(server_side_apply=ServerSideApply.ENABLED, force_conflicts=True)
+    assert not may_conflict(server_side_apply=ServerSideApply.DISABLED)

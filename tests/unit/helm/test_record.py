@@ -83,6 +83,7 @@ def test_reads_a_record_of_helm_4() -> None:
     assert record.deleted is None
     assert (record.chart_name, record.chart_version, record.app_version) == ("shop", "1.2.0", "9")
     assert record.values == {"replicas": 2, "tags": ["a", "b"], "ratio": 0.5}
+    assert record.applied_server_side
     assert record.hooks[0].events == ("pre-rollback",)
     assert record.hooks[0].weight == -5
     assert record.hooks[0].last_run_started == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -100,6 +101,7 @@ def test_reads_a_record_of_helm_3_with_its_empty_times() -> None:
     assert (record.first_deployed, record.last_deployed, record.deleted) == (None, None, None)
     assert record.hooks == ()
     assert record.values == {}
+    assert not record.applied_server_side
 
 
 def test_go_s_zero_time_is_no_time() -> None:
