@@ -3,113 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from local_cluster import ApiError, LocalCluster
+from local_cluster import ApiError
 from support.audit import AuditLog
-from support.by_hand import REJECTED, ByHand
-from support.calls import WAIT
+from support.by_hand import REJECTED
+from support.calls import failure_reason
 from support.charts import config_map
-from support.helm import Helm
-from support.process import ServiceProcess
+from support.previews import CHANGE, CREATE, DELETE, UNCHANGED, Theatre, actions, diff_of, drifted, warnings
 from support.waiting import eventually
 
-from helm_rollback.v1.helm_options_pb2 import HelmOptions
-from helm_rollback.v1.preview_pb2 import ObjectChange, Warning
+from helm_rollback.v1.preview_pb2 import Warning
 from helm_rollback.v1.release_pb2 import Operation
-from helm_rollback.v1.rollback_service_pb2 import PreviewRollbackRequest, PreviewRollbackResponse, RollbackRequest
-from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
+from helm_rollback.v1.rollback_service_pb2 import PreviewRollbackRequest
 
-pytest_plugins = ["support.services"]
+pytest_plugins = ["support.services", "support.preview_fixtures"]
 
-CREATE, CHANGE, DELETE, UNCHANGED = "CREATE", "CHANGE", "DELETE", "UNCHANGED"
-_PATHS = {
-    "ConfigMap": "/api/v1/namespaces/{}/configmaps/{}",
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{1}",
-}
-
-
-@dataclass
-class Theatre:
-    """A release that is previewed, and then rolled back."""
-
-    cluster: LocalCluster
-    namespace: str
-    rollbacks: RollbackServiceStub
-    by_hand: ByHand
-
-    @property
-    def release_id(self) -> str:
-        return f"default.{self.namespace}.shop"
-
-    def preview(self, target: int = 1, **options: Any) -> PreviewRollbackResponse:
-        request = PreviewRollbackRequest(
-            release_id=self.release_id, target_revision=target, helm_options=HelmOptions(**options)
-        )
-        return self.rollbacks.PreviewRollback(request, timeout=60)
-
-    def roll_back_as(self, preview: PreviewRollbackResponse, **options: Any) -> Operation:
-        """Do what was shown, and compare."""
-        before = {(one.kind, one.name): self.live(one) for one in preview.changes}
-        request = RollbackRequest(
-            release_id=self.release_id,
-            target_revision=preview.selection.revision,
-            expected_current_revision=preview.base_revision,
-            helm_options=HelmOptions(**options),
-            wait_timeout=WAIT,
-        )
-        operation = self.rollbacks.Rollback(request, timeout=70).operation
-        assert operation.HasField("end_time")
-        if operation.state == Operation.SUCCEEDED:
-            done = {(one.kind, one.name): _did(before[one.kind, one.name], self.live(one)) for one in preview.changes}
-            assert done == actions(preview)
-        return operation
-
-    def live(self, change: ObjectChange) -> dict[str, Any] | None:
-        """Without what the API server adds; None where it is not there, or about to go."""
-        if change.kind == "Widget":
-            return None  # not served
-        path = _PATHS[change.kind].format(self.namespace, change.name)
-        if not self.cluster.client.exists(path):
-            return None
-        item = self.cluster.client.get(path)
-        if "deletionTimestamp" in item["metadata"]:
-            return None  # a definition goes once its objects have gone
-        return {key: value for key, value in item.items() if key not in ("metadata", "status")}
-
-
-def _did(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
-    if before is None:
-        return CREATE if after is not None else UNCHANGED
-    if after is None:
-        return DELETE
-    return UNCHANGED if before == after else CHANGE
-
-
-def actions(preview: PreviewRollbackResponse) -> dict[tuple[str, str], str]:
-    return {(one.kind, one.name): ObjectChange.Action.Name(one.action) for one in preview.changes}
-
-
-def warnings(preview: PreviewRollbackResponse) -> list[tuple[str, str]]:
-    return [(Warning.Code.Name(one.code), one.name) for one in preview.warnings]
-
-
-def diff_of(preview: PreviewRollbackResponse, name: str) -> list[str]:
-    (one,) = [change for change in preview.changes if change.name == name]
-    return [line.strip() for line in one.diff.splitlines() if line[:1] in "+-"]
-
-
-@pytest.fixture
-def theatre(
-    service: ServiceProcess, local_cluster: LocalCluster, helm: Helm, namespace: str, tmp_path: Path
-) -> Iterator[Theatre]:
-    with grpc.insecure_channel(service.address) as channel:
-        yield Theatre(local_cluster, namespace, RollbackServiceStub(channel), ByHand(helm, tmp_path))
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def test_a_changed_value(theatre: Theatre) -> None:
@@ -149,12 +60,27 @@ def test_a_drifted_object_and_whose_field_it_is(theatre: Theatre, forced: bool) 
     options: dict[str, Any] = {"force_conflicts": True, "server_side_apply": "ENABLED"} if forced else {}
 
     preview = theatre.preview(**options)
-    ended = theatre.roll_back_as(preview, **options)
+    ended = theatre.roll_back_as(preview, None if forced else {"other": UNCHANGED}, **options)
 
-    (other,) = [one for one in preview.changes if one.name == "other"]
-    assert (other.drifted, ObjectChange.Action.Name(other.action)) == (True, CHANGE)
+    assert actions(preview) == {("ConfigMap", "shop"): CHANGE, ("ConfigMap", "other"): CHANGE}
+    assert drifted(preview) == {"other"}
     assert warnings(preview) == ([] if forced else [("FIELD_CONFLICT", "other")])
-    assert ended.state == (Operation.SUCCEEDED if forced else Operation.FAILED)
+    assert failure_reason(ended) == ("" if forced else "APPLY_CONFLICT")
+
+
+def test_a_drifted_object_of_a_release_that_the_client_applies(theatre: Theatre) -> None:
+    """Whose fields they are is nothing to that; AUTO goes on as the target was applied (helm.md §4.7)."""
+    theatre.by_hand.install("1.0.0", "--server-side=false", other=config_map("other", a="1"))
+    theatre.by_hand.upgrade("1.1.0", other=config_map("other", a="1"))
+    path = f"/api/v1/namespaces/{theatre.namespace}/configmaps/other?fieldManager=somebody"
+    item = theatre.cluster.client.get(path)
+    theatre.cluster.client.request("PUT", path, item | {"data": {"a": "drifted"}})
+
+    preview = theatre.preview()
+
+    assert actions(preview) == {("ConfigMap", "shop"): CHANGE, ("ConfigMap", "other"): CHANGE}
+    assert (drifted(preview), warnings(preview)) == ({"other"}, [])
+    assert theatre.roll_back_as(preview).state == Operation.SUCCEEDED
 
 
 def test_an_immutable_field(theatre: Theatre) -> None:
@@ -164,9 +90,10 @@ def test_an_immutable_field(theatre: Theatre) -> None:
 
     preview = theatre.preview()
 
-    assert ("IMMUTABLE_FIELD", "fixed") in warnings(preview)
-    ended = theatre.roll_back_as(preview)
-    assert (ended.state, "immutable" in ended.failure.message) == (Operation.FAILED, True)
+    assert actions(preview) == {("ConfigMap", "shop"): CHANGE, ("ConfigMap", "fixed"): CHANGE}
+    assert warnings(preview) == [("IMMUTABLE_FIELD", "fixed")]
+    ended = theatre.roll_back_as(preview, {"fixed": UNCHANGED})
+    assert (failure_reason(ended), "immutable" in ended.failure.message) == ("OBJECT_REJECTED", True)
 
 
 def definition(group: str) -> dict[str, Any]:
@@ -183,21 +110,20 @@ def definition(group: str) -> dict[str, Any]:
 
 def test_a_kind_that_is_no_longer_served(theatre: Theatre) -> None:
     group, client = f"{theatre.namespace}.example.com", theatre.cluster.client
-    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    client.create(definitions, definition(group))
+    client.create(DEFINITIONS, definition(group))
     eventually(lambda: _is_served(theatre, f"/apis/{group}/v1/namespaces/{theatre.namespace}/widgets"), "it is served")
     widget = json.dumps({"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "one"}})
     theatre.by_hand.install("1.0.0", widget=widget)
     theatre.by_hand.upgrade("1.1.0")
-    client.delete(f"{definitions}/widgets.{group}")
+    client.delete(f"{DEFINITIONS}/widgets.{group}")
     eventually(lambda: not client.exists(f"/apis/{group}/v1"), "discovery tells it")
 
     preview = theatre.preview()
 
     assert [Warning.Code.Name(one.code) for one in preview.warnings] == ["KIND_NOT_SERVED"]
-    assert set(actions(preview).values()) == {UNCHANGED}
+    assert actions(preview) == {("ConfigMap", "shop"): UNCHANGED, ("Widget", "one"): UNCHANGED}
     ended = theatre.roll_back_as(preview)
-    assert (ended.state, ended.attempt) == (Operation.FAILED, 0)
+    assert (failure_reason(ended), ended.attempt) == ("KIND_NOT_SERVED", 0)
 
 
 def _is_served(theatre: Theatre, path: str) -> bool:
@@ -208,15 +134,22 @@ def _is_served(theatre: Theatre, path: str) -> bool:
 
 
 def test_a_definition_that_goes_with_its_objects(theatre: Theatre) -> None:
-    group = f"{theatre.namespace}.example.com"
+    group, client = f"{theatre.namespace}.example.com", theatre.cluster.client
     theatre.by_hand.install("1.0.0")
     theatre.by_hand.upgrade("1.1.0", crd=json.dumps(definition(group)))
+    widgets = f"/apis/{group}/v1/namespaces/{theatre.namespace}/widgets"
+    eventually(lambda: _is_served(theatre, widgets), "it is served")
+    client.create(widgets, {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "theirs"}})
 
     preview = theatre.preview()
 
-    assert actions(preview)["CustomResourceDefinition", f"widgets.{group}"] == DELETE
+    assert actions(preview) == {
+        ("ConfigMap", "shop"): CHANGE, ("CustomResourceDefinition", f"widgets.{group}"): DELETE,
+    }  # fmt: skip
     assert warnings(preview) == [("CRD_DELETED", f"widgets.{group}")]
     assert theatre.roll_back_as(preview).state == Operation.SUCCEEDED
+    eventually(lambda: not client.exists(f"{DEFINITIONS}/widgets.{group}"), "the definition goes")
+    assert not client.exists(f"{widgets}/theirs")
 
 
 def test_hooks(theatre: Theatre) -> None:
@@ -232,9 +165,10 @@ def test_hooks(theatre: Theatre) -> None:
         ("ConfigMap", "before", ["pre-rollback"]), ("ConfigMap", "after", ["post-rollback"]),
     ]  # fmt: skip
     assert list(without.hooks) == []
+    assert actions(preview) == actions(without) == {("ConfigMap", "shop"): CHANGE}
     assert theatre.roll_back_as(preview).state == Operation.SUCCEEDED
-    client = theatre.cluster.client
-    assert all(client.exists(f"/api/v1/namespaces/{theatre.namespace}/configmaps/{one.name}") for one in preview.hooks)
+    done = theatre.audit_log.config_maps(theatre.namespace)[-3:]
+    assert done == [("CREATE", "before"), ("PATCH", "shop"), ("CREATE", "after")]
 
 
 def test_leftovers_of_two_failed_upgrades(theatre: Theatre) -> None:
@@ -248,7 +182,7 @@ def test_leftovers_of_two_failed_upgrades(theatre: Theatre) -> None:
     shown = sorted(name for code, name in warnings(preview) if code == "LEFTOVER")
     assert shown == sorted(one.name for one in ended.leftover_objects)
     assert shown == ["first"]
-    assert actions(preview)["ConfigMap", "second"] == DELETE
+    assert actions(preview) == {("ConfigMap", "shop"): UNCHANGED, ("ConfigMap", "second"): DELETE}
     assert ended.state == Operation.SUCCEEDED
 
 
