@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import pytest
-from support.chart_operations import Ask, install, killed_at, uninstall, upgrade
+from support.chart_operations import SHOP, Ask, cancel, install, killed_at, uninstall, upgrade
 from support.fakes import Chart, Point
 from support.recovery import ON_BOTH_ENGINES, outcome_after_restart, reason
 from support.world import World
 
+from helm_rollback.application.ports import Served
 from helm_rollback.v1.release_pb2 import Failure, Operation
+from helm_rollback.v1.rollback_service_pb2 import ListOperationsRequest
 
 pytestmark = ON_BOTH_ENGINES
 
@@ -67,6 +70,61 @@ async def test_killed_before_helm_wrote_and_overtaken_it_is_not_run_again(world:
     assert reason(ended) in {"EXTERNAL_CHANGE", "INTERRUPTED"}
     assert len(world.helm.started) == 1
     assert world.by_hand.statuses[3] == "deployed"
+
+
+@pytest.mark.parametrize(("ask", "revision"), [(INSTALL, 1), (UPGRADE, 3)], ids=["install", "upgrade"])
+@pytest.mark.parametrize("point", [Point.BEFORE_CREATE, Point.AFTER_CREATE])
+async def test_what_was_cancelled_is_not_started_again(world: World, point: Point, ask: Ask, revision: int) -> None:
+    if ask is UPGRADE:
+        world.release()
+    killed = await killed_at(world, point, ask, cancelled=True)
+
+    ended = await outcome_after_restart(world, killed)
+
+    wrote = point is Point.AFTER_CREATE
+    assert (reason(ended), ended.cancel_requested, ended.attempt) == ("INTERRUPTED", True, 1)
+    assert (ended.result_revision, len(world.helm.started)) == (revision if wrote else 0, 1)
+    assert "cancelled on request" in ended.failure.message
+    assert world.by_hand.statuses.get(revision) == ("failed" if wrote else None)
+
+
+async def test_a_cancelled_atomic_upgrade_is_undone_by_the_successor(world: World) -> None:
+    world.release()
+    killed = await killed_at(world, Point.AFTER_CREATE, partial(UPGRADE, atomic=True), cancelled=True)
+
+    service = await world.start()
+    ended = await service.settled(killed)
+    newest = (await service.rollbacks.ListOperations(ListOperationsRequest(release_id=SHOP))).operations[0]
+    undone = await service.settled(newest.operation_id)
+
+    assert (reason(ended), ended.result_revision) == ("INTERRUPTED", 3)
+    assert (undone.caused_by_operation_id, undone.state) == (killed, Operation.SUCCEEDED)
+    assert len(world.helm.started) == 2  # the upgrade that was killed, and the rollback
+    assert world.by_hand.statuses[4] == "deployed"
+
+
+async def test_a_cancellation_that_comes_right_before_the_next_attempt_is_heeded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release()
+    killed = await killed_at(world, Point.BEFORE_CREATE, UPGRADE)
+    looking, looked = asyncio.Event(), asyncio.Event()
+    served = await world.cluster.served_kinds()
+
+    async def served_later() -> Served:
+        looking.set()
+        await looked.wait()
+        return served
+
+    monkeypatch.setattr(world.cluster, "served_kinds", served_later)
+    service = await world.start()
+    await looking.wait()
+    await cancel(service, killed)
+    looked.set()
+
+    ended = await service.settled(killed)
+
+    assert (reason(ended), ended.attempt, len(world.helm.started)) == ("INTERRUPTED", 1, 1)
 
 
 async def test_somebody_elses_install_is_not_taken_for_ours(world: World) -> None:

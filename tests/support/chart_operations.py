@@ -12,6 +12,7 @@ from support.world import World
 
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1.release_pb2 import Operation
+from helm_rollback.v1.rollback_service_pb2 import CancelOperationRequest
 
 SHOP = "default.prod.shop"
 WAIT = Duration(seconds=30)
@@ -44,13 +45,23 @@ async def uninstall(service: Service, **fields: Any) -> Operation:
     return (await service.releases.Uninstall(uninstall_request(**fields))).operation
 
 
-async def killed_at(world: World, point: Point, ask: Ask) -> str:
-    """Let a service accept it, and kill it where Helm has come to `point`; the operation's id."""
+async def cancel(service: Service, operation_id: str) -> Operation:
+    request = CancelOperationRequest(operation_id=operation_id)
+    return (await service.rollbacks.CancelOperation(request)).operation
+
+
+async def killed_at(world: World, point: Point, ask: Ask, *, cancelled: bool = False) -> str:
+    """Let a service accept it, and kill it where Helm has come to `point`; the operation's id.
+
+    `cancelled`: somebody asks for that right before.
+    """
     service = await world.start()
     await service.until_observed(world.cluster)
     hold = world.helm.hold(point)
     accepted = await ask(service)
     await hold.reached.wait()
+    if cancelled:
+        await cancel(service, accepted.operation_id)
     await world.kill()
     hold.release()
     return accepted.operation_id

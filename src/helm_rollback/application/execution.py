@@ -185,8 +185,8 @@ class Execution:
 
     async def _run(self, situation: Situation, answers: preflight.Answers) -> None:
         """Start Helm, wait for its end, and record what its records then show."""
-        if await self._is_spent():
-            await self._conclusion.interrupt("it was interrupted too often, or too long ago, to be started again")
+        if why := await self._why_not_again():
+            await self._conclusion.interrupt(why)
             return
         checked = await preflight.check(
             self._ports.ledger, self._journal.operation, situation, answers, decode=self._ports.decode
@@ -235,11 +235,14 @@ class Execution:
         except NotPutBack as problem:
             await self._conclusion.fail_for(problem.reason, str(problem))
 
-    async def _is_spent(self) -> bool:
-        """Whether an interrupted operation is not to be started once more."""
+    async def _why_not_again(self) -> str:
+        """Why what was begun is not to be started once more; nothing where it is."""
+        if self._journal.operation.cancel_requested:
+            return "it was cancelled on request, so it was not started again"
         if not self._journal.interrupted:
-            return False
-        return self._journal.operation.attempt >= MAX_ATTEMPTS or self._is_too_old(await self._journal.now())
+            return ""
+        spent = self._journal.operation.attempt >= MAX_ATTEMPTS or self._is_too_old(await self._journal.now())
+        return "it was interrupted too often, or too long ago, to be started again" if spent else ""
 
     async def _remove_dead_record(self, own: Revision, situation: Situation) -> None:
         """Remove the pending record that a dead attempt left, then look again.
@@ -247,8 +250,7 @@ class Execution:
         Helm would take that half-applied copy of the target as its base, and leave the
         objects of the revision before behind.
         """
-        if await self._is_spent():
-            why = "it was interrupted too often, or too long ago, to be started again"
+        if why := await self._why_not_again():
             await self._give_up(own, situation, why)
             return
         ref = situation.ref_of(own)

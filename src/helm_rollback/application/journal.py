@@ -58,13 +58,15 @@ class Journal:
         """Whether Helm was started for the operation, and its end was not seen."""
 
     async def begin(self) -> bool:
-        """Count an attempt, before Helm is started; False where the operation has ended meanwhile."""
+        """Count an attempt, before Helm is started; False where the operation has ended meanwhile, or was cancelled."""
         await self._have_enough_of_the_lease()
 
         def change(tx: LedgerTransaction, known: Operation) -> Operation:
             now = tx.now()
             if known.attempt > self.operation.attempt:
                 return known  # it was counted, and the answer was lost: only who holds the token can have done it
+            if known.cancel_requested:
+                return known  # after an attempt that was interrupted
             if known.state is OperationState.PENDING and now >= known.expire_time:
                 return _expired(known, now)
             return replace(
@@ -72,7 +74,7 @@ class Journal:
             )
 
         await self._write(change)
-        if self.operation.state.is_terminal:
+        if self.operation.state.is_terminal or self.operation.cancel_requested:
             return False
         await self._have_enough_of_the_lease()  # the ledger may have taken its time
         return True
