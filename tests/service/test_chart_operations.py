@@ -184,6 +184,21 @@ async def test_an_atomic_upgrade_that_fails_is_followed_by_a_rollback(world: Wor
     assert (undone.target_revision, undone.selection.revision) == (2, 2)
     told = await history(service)
     assert told[told.index("operation FAILED") + 1] == "operation PENDING"
+    stored = await service.ledger.read(lambda view: view.operation(undone.operation_id))
+    assert stored is not None
+    assert stored.start_sequence == told.index("operation FAILED") + 1  # right before its first event
+    assert "not rolled back" not in failed.failure.message
+
+
+async def test_an_atomic_upgrade_that_can_not_be_undone_says_why(world: World, service: Service) -> None:
+    world.by_hand.install(fails=True)
+    world.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+
+    failed = await upgrade(service, atomic=True, wait_timeout=WAIT)
+    listed = await service.rollbacks.ListOperations(rollback_service_pb2.ListOperationsRequest(release_id=SHOP))
+
+    assert (reason(failed), failed.result_revision, len(listed.operations)) == ("WAIT_TIMED_OUT", 2, 1)
+    assert "; not rolled back: NO_SUCCESSFUL_REVISION: release default.prod.shop has no" in failed.failure.message
 
 
 async def test_an_atomic_upgrade_that_wrote_nothing_has_nothing_to_undo(world: World, service: Service) -> None:

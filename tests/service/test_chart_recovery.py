@@ -127,6 +127,18 @@ async def test_a_cancellation_that_comes_right_before_the_next_attempt_is_heeded
     assert (reason(ended), ended.attempt, len(world.helm.started)) == ("INTERRUPTED", 1, 1)
 
 
+async def test_an_atomic_upgrade_of_which_nobody_knows_what_it_wrote_is_not_undone(world: World) -> None:
+    world.release()
+    killed = await killed_at(world, Point.AFTER_CREATE, partial(UPGRADE, atomic=True))
+    world.cluster.delete("prod", "sh.helm.release.v1.shop.v3")
+    world.by_hand.upgrade(Chart(version="9.0.0"))
+
+    ended = await outcome_after_restart(world, killed)
+
+    assert (reason(ended), ended.result_revision, len(world.helm.started)) == ("OUTCOME_UNKNOWN", 0, 1)
+    assert "; not rolled back: OUTCOME_UNKNOWN: " in ended.failure.message
+
+
 async def test_somebody_elses_install_is_not_taken_for_ours(world: World) -> None:
     killed = await killed_at(world, Point.BEFORE_CREATE, INSTALL)
     world.by_hand.install(Chart(version="9.0.0"))
@@ -136,13 +148,15 @@ async def test_somebody_elses_install_is_not_taken_for_ours(world: World) -> Non
     assert (reason(ended), ended.failure.applied) == ("EXTERNAL_CHANGE", Failure.NOT_APPLIED)
 
 
-async def test_an_interrupted_upgrade_that_others_went_over_is_not_run_again(world: World) -> None:
+@pytest.mark.parametrize("atomic", [False, True])
+async def test_an_interrupted_upgrade_that_others_went_over_is_not_run_again(world: World, atomic: bool) -> None:
     world.release()
-    killed = await killed_at(world, Point.AFTER_CREATE, UPGRADE)
+    killed = await killed_at(world, Point.AFTER_CREATE, partial(UPGRADE, atomic=atomic))
     world.by_hand.rollback(1)
 
     ended = await outcome_after_restart(world, killed)
 
-    assert (reason(ended), ended.result_revision) == ("INTERRUPTED", 3)
+    assert (reason(ended), ended.result_revision, len(world.helm.started)) == ("INTERRUPTED", 3, 1)
+    assert ("; not rolled back: CURRENT_REVISION_CHANGED: " in ended.failure.message) is atomic
     assert world.by_hand.statuses[3] == "failed"
     assert world.by_hand.statuses[4] == "deployed"

@@ -33,9 +33,9 @@ class Conclusion:
         self._cluster = cluster
         self._lease = lease
         self._journal = journal
+        self._ports = ports
         self._ledger = ports.ledger
         self._decode = ports.decode
-        self._new_operation_id = ports.new_operation_id
         self._leftovers = Leftovers(ports, cluster, lease, journal)
 
     async def of_run(self, run: outcome.Run, situation: Situation) -> None:
@@ -95,8 +95,8 @@ class Conclusion:
         leftovers = await self._leftovers.listed() if helm_wrote and is_rollback else ()
         if result is not None and result.stored_by_helm:
             await self._journal.note_captured_failure(await self._captured(result))
-        undo = operation.type is OperationType.UPGRADE and operation.atomic and result is not None
-        then = partial(undo_upgrade, new_operation_id=self._new_operation_id) if undo else nothing_more
+        is_undone = operation.type is OperationType.UPGRADE and operation.atomic
+        then = partial(undo_upgrade, ports=self._ports) if is_undone else nothing_more
         await self._journal.fail(failure, result=result, leftovers=leftovers, then=then)
 
     async def _captured(self, result: Revision) -> str:

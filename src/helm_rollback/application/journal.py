@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
+from helm_rollback.application.acceptance import enter
 from helm_rollback.application.crash_points import CrashPoint, Reached
 from helm_rollback.application.lease import Lease
 from helm_rollback.application.ports import HelmProcess, Ledger, LedgerTransaction, LedgerView, T
@@ -35,12 +36,17 @@ PAUSE = 0.25
 _log = logging.getLogger(__name__)
 
 
+Then = Callable[[LedgerTransaction, Operation], "tuple[Operation, Operation | None]"]
+"""What goes with an end: how it is told, and the operation that it causes."""
+
+
 class GaveUp(Exception):
     """This worker stops here and leaves the operation to its next claim: the lease is lost, or the server drains."""
 
 
-def nothing_more(_tx: LedgerTransaction, _ended: Operation) -> None:
-    """Nothing goes with the end."""
+def nothing_more(_tx: LedgerTransaction, ended: Operation) -> tuple[Operation, None]:
+    """The end as it is told, and no operation that it causes."""
+    return ended, None
 
 
 class Journal:
@@ -106,11 +112,11 @@ class Journal:
         *,
         result: Revision | None = None,
         leftovers: tuple[LeftoverObject, ...] = (),
-        then: Callable[[LedgerTransaction, Operation], None] = nothing_more,
+        then: Then = nothing_more,
     ) -> None:
         """The operation ended otherwise. `result` is the revision that it wrote all the same.
 
-        `then` is done in the same transaction as the end.
+        What `then` causes is accepted in the same transaction.
         """
         await self._write(
             lambda tx, known: replace(
@@ -219,18 +225,19 @@ class Journal:
         self,
         change: Callable[[LedgerTransaction, Operation], Operation],
         *,
-        then: Callable[[LedgerTransaction, Operation], None] = nothing_more,
+        then: Then = nothing_more,
     ) -> None:
-        """Change the operation and tell it, and do what goes with it; one that has ended stays as it is."""
+        """Change the operation and tell it, and accept what it causes; one that has ended stays as it is."""
 
         def body(tx: LedgerTransaction) -> Operation:
             known = tx.operation(self.operation.operation_id)
             if known is None:
                 raise GaveUp
-            changed = known if known.state.is_terminal else change(tx, known)
-            after = known if changed == known else _stored(tx, changed)
-            if changed != known:
-                then(tx, after)
+            after, caused = (known, None) if known.state.is_terminal else then(tx, change(tx, known))
+            if after != known:
+                _stored(tx, after)
+            if caused is not None:
+                enter(tx, caused)
             self._reached_if_ended(after, CrashPoint.END_BEFORE_COMMIT)
             return after
 
@@ -263,7 +270,6 @@ def _expired(operation: Operation, now: datetime) -> Operation:
     return replace(operation, state=OperationState.FAILED, failure=failure, end_time=now)
 
 
-def _stored(tx: LedgerTransaction, operation: Operation) -> Operation:
+def _stored(tx: LedgerTransaction, operation: Operation) -> None:
     tx.update_operation(operation)
     tx.append(operation.release_id, OperationTransition(operation=operation))
-    return operation

@@ -608,8 +608,10 @@ class UpgradeRequest(_message.Message):
     atomic: _builtins.bool
     """Optional. A failed upgrade is followed by a rollback to the last
     successful revision, a linked operation (`caused_by_operation_id`) that is accepted in the same
-    transaction that ends the upgrade. None is, where nothing was written, or nothing is known to
-    have worked. Where `install_if_missing` installs: as in InstallRequest. Default false.
+    transaction that ends the upgrade. None is, where nothing was written. Where something was, but
+    nothing is known to have worked, or others have gone on, or it is not known what, none is
+    either, and `failure.message` ends with `; not rolled back: REASON: …`, such as
+    NO_SUCCESSFUL_REVISION. Where `install_if_missing` installs: as in InstallRequest. Default false.
     """
     create_namespace: _builtins.bool
     """Optional. Create the release's namespace where it is missing, if it is installed. Default false."""
