@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from local_cluster import LocalCluster
 from support.by_hand import ByHand
 from support.calls import WAIT, failure_reason
 from support.charts import deployment
@@ -54,6 +55,35 @@ def test_a_running_upgrade_is_interrupted_and_told_as_helm_left_it(
     eventually(lambda: by_hand.statuses.get(3) == "deployed", "the service has rolled it back")
     assert by_hand.statuses[2] == "failed"
     assert by_hand.charts[3] == "1.0.0"
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_running_install_is_interrupted_and_told_as_helm_left_it(
+    service: ServiceProcess, shop: str, by_hand: ByHand, local_cluster: LocalCluster, atomic: bool
+) -> None:
+    chart = by_hand.packed("1.0.0", never=deployment("never"))  # nobody makes its Pods here
+    options = HelmOptions(timeout=Duration(seconds=300))
+    request = InstallRequest(release_id=shop, archive=chart, atomic=atomic, helm_options=options)
+    accepted = service.releases.Install(request, timeout=30).operation
+    deployments = f"/apis/apps/v1/namespaces/{by_hand.helm.namespace}/deployments"
+    eventually(lambda: local_cluster.client.exists(f"{deployments}/never"), "Helm waits for what never comes")
+
+    asked = service.rollbacks.CancelOperation(CancelOperationRequest(operation_id=accepted.operation_id), timeout=30)
+    question = GetOperationRequest(operation_id=accepted.operation_id)
+    eventually(lambda: service.rollbacks.GetOperation(question).operation.HasField("end_time"), "it has ended")
+    ended = service.rollbacks.GetOperation(question).operation
+
+    assert (asked.operation.state, asked.operation.cancel_requested) == (Operation.RUNNING, True)
+    assert (failure_reason(ended), ended.cancel_requested, ended.result_revision) == ("INTERRUPTED", True, 1)
+    assert ended.failure.message.startswith("cancelled on request: ")
+    if atomic:  # Helm has undone it
+        assert ended.failure.applied == Failure.NOT_APPLIED
+        assert "shop" not in by_hand.helm.run("list").stdout
+        assert not local_cluster.client.exists(f"{deployments}/never")
+    else:
+        assert ended.failure.applied in (Failure.PARTLY, Failure.APPLIED)
+        assert by_hand.statuses == {1: "failed"}
+        assert local_cluster.client.exists(f"{deployments}/never")
 
 
 @pytest.mark.parametrize("program", ["helm3", "helm4.2"])
