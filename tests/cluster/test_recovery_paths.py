@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_cluster import LocalCluster
 from support.by_hand import ByHand
+from support.charts import config_map
 from support.curl import Curl
 from support.helm import Helm
 from support.process import RunService
@@ -63,6 +65,29 @@ def test_another_revision_is_tried(curl: Curl, shop: str, by_hand: ByHand) -> No
 
     assert ended["state"] == "SUCCEEDED"
     assert by_hand.statuses == {1: "superseded", 2: "failed", 3: "failed", 4: "deployed"}
+    by_hand.assert_free()
+
+
+def test_an_object_with_an_immutable_field_is_deleted_and_made_anew(
+    run_service: RunService, tmp_path: Path, by_hand: ByHand, shop: str, local_cluster: LocalCluster
+) -> None:
+    """`force_replace` is a PUT, which the API server refuses as it refuses a patch."""
+    by_hand.upgrade("1.2.0", fixed=config_map("fixed", immutable=True, a="1"))
+    by_hand.upgrade("1.3.0")
+    by_hand.upgrade("1.4.0", fixed=config_map("fixed", immutable=True, a="2"))
+    curl = Curl(run_service(), tmp_path)
+    back, fixed = {"targetRevision": 3}, f"/api/v1/namespaces/{by_hand.helm.namespace}/configmaps/fixed"
+    forced = {"helmOptions": {"forceReplace": True, "serverSideApply": "DISABLED"}}
+
+    refused = outcome(curl, "POST", f"/releases/{shop}/rollback", back)
+    refused_too = outcome(curl, "POST", f"/releases/{shop}/rollback", back | forced)
+    local_cluster.client.delete(fixed)
+    ended = outcome(curl, "POST", f"/releases/{shop}/rollback", back)
+
+    assert [one["failure"]["errorReason"] for one in (refused, refused_too)] == ["OBJECT_REJECTED"] * 2
+    assert all("immutable" in one["failure"]["message"] for one in (refused, refused_too))
+    assert ended["state"] == "SUCCEEDED"
+    assert local_cluster.client.get(fixed)["data"] == {"a": "1"}
     by_hand.assert_free()
 
 

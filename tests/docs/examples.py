@@ -100,7 +100,7 @@ def broken_shop(cluster: LocalCluster, helm: Helm, folder: Path) -> Iterator[Wor
             chart = folder / f"shop-{version}"
             demo.write_chart(chart, version, greeting=greeting, port=port)
             prod.run("package", chart, "--destination", folder)
-            prod.upgrade("shop", chart, "--install", check=version != "1.2.0")
+            prod.upgrade("shop", chart, "--install", f"--set=greeting={greeting}", check=version != "1.2.0")
         addresses = json.loads(ready)
         yield World(addresses["grpc"], addresses["http"], folder)
     prod.uninstall("shop")

@@ -118,9 +118,10 @@ class HelmOptions(_message.Message):
     Default false.
     """
     force_replace: _builtins.bool
-    """Optional. `--force-replace`: replace objects instead of patching them. Default false. Needs
-    server_side_apply = DISABLED and excludes force_conflicts, else INVALID_ARGUMENT. (Bare Helm
-    notices the first only while applying, when it has already marked current superseded.)
+    """Optional. `--force-replace`: replace objects instead of patching them; an immutable field is
+    refused then, too. Default false. Needs server_side_apply = DISABLED and excludes
+    force_conflicts, else INVALID_ARGUMENT. (Bare Helm notices the first only while applying, when
+    it has already marked current superseded.)
     """
     force_conflicts: _builtins.bool
     """Optional. `--force-conflicts`: take fields over that another manager owns, instead of ending
