@@ -25,8 +25,12 @@ import (
 	pb "github.com/helm-rollback/helm-rollback/gen/helm_rollback/v1"
 )
 
-// patience is how long this client goes on without any answer.
-const patience = time.Minute
+const (
+	// silence is how long a stream may bring not even a heartbeat before it is cut, and opened anew.
+	silence = 45 * time.Second
+	// patience is how long this client goes on without any answer.
+	patience = 2 * time.Minute
+)
 
 func main() {
 	address, releaseID := os.Args[1], os.Args[2]
@@ -58,7 +62,7 @@ func putBack(service pb.RollbackServiceClient, releaseID string, revision int32)
 		Reason:         "put back by an example",
 	}
 	var accepted *pb.RollbackResponse
-	err := againWhileAway(func(ctx context.Context) (err error) {
+	err := againWhileAway(func(ctx context.Context, _ func()) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		accepted, err = service.Rollback(ctx, request)
@@ -72,12 +76,16 @@ func putBack(service pb.RollbackServiceClient, releaseID string, revision int32)
 		Start:               &pb.StreamHistoryRequest_ResumeToken{ResumeToken: accepted.ResumeToken},
 		EndAfterOperationId: accepted.Operation.OperationId,
 	}
-	err = againWhileAway(func(ctx context.Context) error { return tellEvents(ctx, service, follow) })
+	err = againWhileAway(func(ctx context.Context, heard func()) error {
+		return tellEvents(ctx, service, follow, heard)
+	})
 	if err != nil {
 		return nil, err
 	}
 	var ended *pb.GetOperationResponse
-	err = againWhileAway(func(ctx context.Context) (err error) {
+	err = againWhileAway(func(ctx context.Context, _ func()) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
 		ended, err = service.GetOperation(ctx, &pb.GetOperationRequest{OperationId: accepted.Operation.OperationId})
 		return err
 	})
@@ -85,7 +93,13 @@ func putBack(service pb.RollbackServiceClient, releaseID string, revision int32)
 }
 
 // tellEvents prints each event once: the request's token moves on with what was heard.
-func tellEvents(ctx context.Context, service pb.RollbackServiceClient, request *pb.StreamHistoryRequest) error {
+func tellEvents(
+	ctx context.Context, service pb.RollbackServiceClient, request *pb.StreamHistoryRequest, heard func(),
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cut := time.AfterFunc(silence, cancel)
+	defer cut.Stop()
 	stream, err := service.StreamHistory(ctx, request)
 	if err != nil {
 		return err
@@ -98,6 +112,8 @@ func tellEvents(ctx context.Context, service pb.RollbackServiceClient, request *
 		if err != nil {
 			return err
 		}
+		cut.Reset(silence)
+		heard()
 		request.Start = &pb.StreamHistoryRequest_ResumeToken{ResumeToken: response.ResumeToken}
 		if event := response.GetEvent(); event != nil {
 			fmt.Printf("%d %s\n", event.Sequence, changeOf(event))
@@ -116,17 +132,21 @@ func changeOf(event *pb.HistoryEvent) string {
 	}
 }
 
-// againWhileAway calls until the service answers.
-func againWhileAway(call func(context.Context) error) error {
+// againWhileAway calls until the service answers. A call says what it heard, which renews the patience.
+func againWhileAway(call func(ctx context.Context, heard func()) error) error {
 	giveUp := time.Now().Add(patience)
+	heard := func() { giveUp = time.Now().Add(patience) }
 	for {
-		err := call(context.Background())
-		code := status.Code(err)
-		if (code != codes.Unavailable && code != codes.DeadlineExceeded) || time.Now().After(giveUp) {
+		err := call(context.Background(), heard)
+		if !comeAgain(status.Code(err)) || time.Now().After(giveUp) {
 			return err
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
+}
+
+func comeAgain(code codes.Code) bool {
+	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.Canceled
 }
 
 // fail says what is wrong in the service's own word; decide by this, not by the message.

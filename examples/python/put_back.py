@@ -7,9 +7,10 @@ is restarted: the operation does not depend on this process, and the stream resu
 """
 
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import grpc
@@ -17,13 +18,20 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from helm_rollback.v1.release_pb2 import Operation
-from helm_rollback.v1.rollback_service_pb2 import GetOperationRequest, RollbackRequest, StreamHistoryRequest
+from helm_rollback.v1.rollback_service_pb2 import (
+    GetOperationRequest,
+    RollbackRequest,
+    StreamHistoryRequest,
+    StreamHistoryResponse,
+)
 from helm_rollback.v1.rollback_service_pb2_grpc import RollbackServiceStub
 
 T = TypeVar("T")
 
-COME_AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-PATIENCE = 60.0
+COME_AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+SILENCE = 45.0
+"""Seconds without even a heartbeat, after which a stream is cut, and opened anew."""
+PATIENCE = 120.0
 """Seconds without any answer, after which this client gives up."""
 
 
@@ -41,32 +49,53 @@ def put_back(service: RollbackServiceStub, release_id: str, revision: int) -> Op
         request_id=str(uuid.uuid4()),  # asked again under this id, it is still one rollback
         reason="put back by an example",
     )
-    accepted = again_while_away(lambda: service.Rollback(request, timeout=10))
+    accepted = again_while_away(lambda _: service.Rollback(request, timeout=10))
     follow = StreamHistoryRequest(
         release_id=release_id,
         resume_token=accepted.resume_token,
         end_after_operation_id=accepted.operation.operation_id,
     )
-    again_while_away(lambda: tell_events(service, follow))
+    again_while_away(lambda heard: tell_events(service, follow, heard))
     question = GetOperationRequest(operation_id=accepted.operation.operation_id)
-    return again_while_away(lambda: service.GetOperation(question, timeout=10)).operation
+    return again_while_away(lambda _: service.GetOperation(question, timeout=10)).operation
 
 
-def tell_events(service: RollbackServiceStub, request: StreamHistoryRequest) -> None:
+def tell_events(service: RollbackServiceStub, request: StreamHistoryRequest, heard: Callable[[], None]) -> None:
     """Print each event once: the request's token moves on with what was heard."""
-    for response in service.StreamHistory(request):
+    for response in responses(service, request):
+        heard()
         request.resume_token = response.resume_token
         if response.WhichOneof("item") == "event":
             change = response.event.WhichOneof("change")
             print(f"{response.event.sequence} {change}", flush=True)
 
 
-def again_while_away(call: Callable[[], T]) -> T:
-    """The answer, however often the service has to be asked."""
+def responses(service: RollbackServiceStub, request: StreamHistoryRequest) -> Iterator[StreamHistoryResponse]:
+    """What the stream tells, until it ends or has been silent for too long."""
+    stream = service.StreamHistory(request)
+    while True:
+        silence = threading.Timer(SILENCE, stream.cancel)
+        silence.start()
+        try:
+            response = next(stream, None)
+        finally:
+            silence.cancel()
+        if response is None:
+            return
+        yield response
+
+
+def again_while_away(call: Callable[[Callable[[], None]], T]) -> T:
+    """The answer, however often the service has to be asked. `call` says what it heard, which renews the patience."""
     give_up = time.monotonic() + PATIENCE
+
+    def heard() -> None:
+        nonlocal give_up
+        give_up = time.monotonic() + PATIENCE
+
     while True:
         try:
-            return call()
+            return call(heard)
         except grpc.RpcError as error:
             if error.code() not in COME_AGAIN or time.monotonic() > give_up:
                 raise

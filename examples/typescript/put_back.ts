@@ -37,8 +37,9 @@ interface RollbackService extends grpc.Client {
 }
 
 const PROTOS = process.env.PROTOS ?? fileURLToPath(new URL("../../protos", import.meta.url));
-const COME_AGAIN = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED];
-const PATIENCE = 60_000; // milliseconds without any answer, after which this client gives up
+const COME_AGAIN = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED, grpc.status.CANCELLED];
+const SILENCE = 45_000; // milliseconds without even a heartbeat, after which a stream is cut, and opened anew
+const PATIENCE = 120_000; // milliseconds without any answer, after which this client gives up
 
 function connect(address: string): RollbackService {
   const definition = loader.loadSync("helm_rollback/v1/rollback_service.proto", {
@@ -51,12 +52,15 @@ function connect(address: string): RollbackService {
   return new loaded.helm_rollback.v1.RollbackService(address, grpc.credentials.createInsecure());
 }
 
-// The answer, however often the service has to be asked.
-async function againWhileAway<T>(call: () => Promise<T>): Promise<T> {
-  const giveUp = Date.now() + PATIENCE;
+// The answer, however often the service has to be asked. A call says what it heard, which renews the patience.
+async function againWhileAway<T>(call: (heard: () => void) => Promise<T>): Promise<T> {
+  let giveUp = Date.now() + PATIENCE;
+  const heard = () => {
+    giveUp = Date.now() + PATIENCE;
+  };
   for (;;) {
     try {
-      return await call();
+      return await call(heard);
     } catch (error) {
       if (!COME_AGAIN.includes((error as grpc.ServiceError).code) || Date.now() > giveUp) throw error;
       await pause(200);
@@ -71,10 +75,18 @@ function answered<T>(start: (answer: Answer<T>) => void): Promise<T> {
 const soon = () => ({ deadline: Date.now() + 10_000 });
 
 // Print each event once: the request's token moves on with what was heard.
-async function tellEvents(service: RollbackService, request: StreamRequest): Promise<void> {
-  for await (const response of service.StreamHistory(request) as AsyncIterable<StreamResponse>) {
-    request.resumeToken = response.resumeToken;
-    if (response.item === "event") console.log(`${response.event!.sequence} ${response.event!.change}`);
+async function tellEvents(service: RollbackService, request: StreamRequest, heard: () => void): Promise<void> {
+  const stream = service.StreamHistory(request);
+  const silence = setTimeout(() => stream.cancel(), SILENCE);
+  try {
+    for await (const response of stream as AsyncIterable<StreamResponse>) {
+      silence.refresh();
+      heard();
+      request.resumeToken = response.resumeToken;
+      if (response.item === "event") console.log(`${response.event!.sequence} ${response.event!.change}`);
+    }
+  } finally {
+    clearTimeout(silence);
   }
 }
 
@@ -87,7 +99,7 @@ async function putBack(service: RollbackService, releaseId: string, targetRevisi
   );
   const { operationId } = accepted.operation;
   const follow = { releaseId, resumeToken: accepted.resumeToken, endAfterOperationId: operationId };
-  await againWhileAway(() => tellEvents(service, follow));
+  await againWhileAway((heard) => tellEvents(service, follow, heard));
   const ended = await againWhileAway(() =>
     answered<{ operation: Operation }>((answer) => service.GetOperation({ operationId }, soon(), answer)),
   );

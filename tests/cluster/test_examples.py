@@ -34,6 +34,7 @@ def copy(tmp_path: Path) -> Path:
     """What a newcomer has, in a folder where building leaves nothing behind; `protoc` is that of grpc_tools."""
     for name in ("examples", "protos"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("node_modules", "bin", "gen"))
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     protoc = tmp_path / "tools" / "protoc"
     protoc.parent.mkdir()
     protoc.write_text(f'#!/bin/sh\nexec {sys.executable} -m grpc_tools.protoc "$@"\n')
@@ -57,16 +58,20 @@ def test_a_client_puts_a_release_back_over_a_restart(
 
     where = "\n".join(line for line in making if line.startswith("cd "))
     client = subprocess.Popen(
-        ["bash", "-c", f"{path}\n{where}\n{start}"], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ["bash", "-c", f"{path}\n{where}\n{start}"],
+        cwd=copy,
+        bufsize=0,  # or what readline() has read ahead would be lost to communicate()
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert client.stdout is not None
     first = client.stdout.readline()
     service.kill()
     service.start()
-    out, err = client.communicate(timeout=SECONDS)
+    rest, err = client.communicate(timeout=SECONDS)
 
-    assert client.returncode == 0, err
-    *events, end = [first.strip(), *out.strip().splitlines()]
+    assert client.returncode == 0, err.decode()
+    *events, end = (first + rest).decode().strip().splitlines()
     numbers = [int(line.split()[0]) for line in events]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert re.fullmatch(r"operation [0-9a-f-]{36} SUCCEEDED", end)
