@@ -12,6 +12,8 @@ from dataclasses import replace
 from helm_rollback.application.acceptance import Command, new_operation
 from helm_rollback.application.ports import LedgerTransaction, Ports
 from helm_rollback.domain.errors import (
+    AlreadyRolledBack,
+    CurrentIsSuccessful,
     CurrentRevisionChanged,
     NoSuccessfulRevision,
     Refused,
@@ -26,6 +28,8 @@ _REASONS: dict[type[Refused], str] = {
     NoSuccessfulRevision: "NO_SUCCESSFUL_REVISION",
     SuccessUnproven: "SUCCESS_UNPROVEN",
     CurrentRevisionChanged: "CURRENT_REVISION_CHANGED",
+    CurrentIsSuccessful: "CURRENT_IS_SUCCESSFUL",
+    AlreadyRolledBack: "ALREADY_ROLLED_BACK",
     ReleaseNotFound: "RELEASE_NOT_FOUND",
 }
 """What RollbackLastSuccessful would be refused for, by the names of the public `ErrorReason`."""
