@@ -36,6 +36,8 @@ def load(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as problem:
         raise ValueError(" ".join(str(problem).split())) from problem
+    except (LookupError, AttributeError) as problem:  # so PyYAML fails on `!!bool maybe`, `!!int ""`, `!!timestamp now`
+        raise ValueError("a value is not what its tag says") from problem
 
 
 def _measure(text: str) -> None:

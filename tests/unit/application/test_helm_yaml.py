@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helm_rollback.application import helm_yaml
 
@@ -70,11 +73,25 @@ def test_what_helm_takes_is_read_as_helm_reads_it(text: str, held: object) -> No
     assert helm_yaml.load(text) == held
 
 
-@pytest.mark.parametrize(
-    "text", ["a: [", "a: *unknown", "a: !!python/object:os.system x", "{[a]: b}", "a: " + "9" * 5000]
-)
+UNREADABLE = ["a: [", "a: *unknown", "a: !!python/object:os.system x", "{[a]: b}", "a: " + "9" * 5000]
+MISTAGGED = ["a: !!bool maybe", 'a: !!int ""', 'a: !!float ""', "a: !!timestamp now", "a: !!binary é", "!!map a"]
+
+
+@pytest.mark.parametrize("text", UNREADABLE + MISTAGGED)
 def test_what_can_not_be_read_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - of whatever text
         helm_yaml.load(text)
 
     assert "\n" not in str(refused.value)
+
+
+TAGS = ["binary", "bool", "float", "int", "map", "merge", "null", "omap", "pairs", "seq", "set", "str", "timestamp"]
+WORDS = ["a", "1", "0x", "_", "''", "~", ".", "true", "<<", "=", "2024-01-02", "&b ", "*b", "- ", "? ", ": ", "\n", " "]
+PIECES = st.sampled_from(WORDS + list("[]{},|>%#\"'") + [f"!!{tag} " for tag in TAGS]) | st.text(max_size=3)
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_random_text_raises_nothing_but_value_errors(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        helm_yaml.load(text)
