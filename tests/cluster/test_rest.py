@@ -87,15 +87,20 @@ def test_a_rollback_by_plain_http(run_service: RunService, by_hand: ByHand, shop
     assert by_hand.statuses == {1: "superseded", 2: "superseded", 3: "deployed"}
 
 
-def test_a_stream_goes_on_over_kill_9_by_its_last_event_id(run_service: RunService, by_hand: ByHand, shop: str) -> None:
+@pytest.mark.parametrize("last", ["event", "caughtUp"])
+def test_a_stream_goes_on_over_kill_9_by_its_last_event_id(
+    run_service: RunService, by_hand: ByHand, shop: str, last: str
+) -> None:
+    """Whether it is lost among the past events, or once it has told them all."""
     service = run_service()
     service.follow(shop, deployed=2).close()
     seen: list[tuple[str, dict[str, Any]]] = []
     with open_url(service, f"/releases/{shop}/history/stream") as stream:
         for event in events(stream):
             seen.append(event)
-            if "caughtUp" in event[1]:
+            if last in event[1]:
                 service.kill()
+                break
 
     by_hand.upgrade("1.2.0")
     service.start()
