@@ -224,7 +224,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "UNAUTHENTICATED", "domain": "helm-rollback", "metadata": {}}
     """
     PERMISSION_DENIED: _ErrorReason.ValueType  # 91
-    """PERMISSION_DENIED. The caller is known and may not do this. Nothing changed.
+    """PERMISSION_DENIED. The caller is known and may not do this; or a browser sends the request for a
+    page of another site, which `header` and `value` then tell. Nothing changed.
 
         {"reason": "PERMISSION_DENIED", "domain": "helm-rollback",
          "metadata": {"releaseId": "default.prod.shop", "actor": "ci"}}
@@ -544,7 +545,8 @@ Nothing changed.
     {"reason": "UNAUTHENTICATED", "domain": "helm-rollback", "metadata": {}}
 """
 PERMISSION_DENIED: ErrorReason.ValueType  # 91
-"""PERMISSION_DENIED. The caller is known and may not do this. Nothing changed.
+"""PERMISSION_DENIED. The caller is known and may not do this; or a browser sends the request for a
+page of another site, which `header` and `value` then tell. Nothing changed.
 
     {"reason": "PERMISSION_DENIED", "domain": "helm-rollback",
      "metadata": {"releaseId": "default.prod.shop", "actor": "ci"}}
