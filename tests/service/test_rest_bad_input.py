@@ -85,6 +85,16 @@ async def test_a_bad_address_is_refused_by_its_field(client: httpx2.AsyncClient,
     assert violations(answer) == [field]
 
 
+@pytest.mark.parametrize("path", ["rollback?targetRevision=1", "rollback/last-successful?reason=why"])
+async def test_a_post_takes_nothing_behind_the_path(world: World, client: httpx2.AsyncClient, path: str) -> None:
+    """A link could hold it."""
+    answer = await client.post(f"{SHOP}/{path}")
+
+    assert reason(answer) == (400, "INVALID_ARGUMENT", "INVALID_FIELD")
+    assert violations(answer) == [path.partition("?")[2].partition("=")[0]]
+    assert world.helm.started == []
+
+
 async def test_two_request_ids_are_one_too_many(client: httpx2.AsyncClient) -> None:
     body = {"targetRevision": 1, "requestId": KEY}
 
@@ -156,6 +166,8 @@ async def test_a_verb_that_there_is_not_is_told_the_others(client: httpx2.AsyncC
 FOREIGN = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
+    {"Origin": "http://["},
+    {"Host": "["},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Host": "evil.example:8080"},

@@ -17,6 +17,9 @@ UNPACKED_MAX = 100 * 1024 * 1024
 FILE_MAX = 5 * 1024 * 1024
 """Helm's own limit for one file of a chart."""
 FILES_MAX = 10_000
+MEMBERS_MAX = 10_000
+"""Pieces that gzip put one behind the other; `helm package` makes one. Each takes its time."""
+_GZIP_MAGIC = b"\x1f\x8b\x08"
 VALUES_MAX = 1024 * 1024
 """More than Kubernetes stores in the record that the values become a part of."""
 
@@ -66,6 +69,8 @@ def _checked(member: tarfile.TarInfo) -> int:
 def _unpacked(content: bytes) -> bytes:
     """What gzip holds, all its members, as Go reads it, as long as that is no more than a chart may be."""
     try:
+        if content.count(_GZIP_MAGIC) > MEMBERS_MAX:
+            raise ValueError("it consists of too many pieces")
         with gzip.open(io.BytesIO(content)) as packed:
             unpacked = packed.read(UNPACKED_MAX + 1)
     except gzip.BadGzipFile as problem:

@@ -32,10 +32,13 @@ def check_sender(request: Request) -> None:
     site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
     if site not in _OWN:
         raise ForeignPage("Sec-Fetch-Site", site)
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2] != host:
         raise ForeignPage("Origin", origin)
 
 
 def _name(host: str) -> str:
     """The host of a `Host` header, without its port."""
-    return urlsplit(f"//{host}").hostname or ""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -113,6 +113,8 @@ def _named(request: Request, descriptor: Any) -> Iterable[tuple[str, str | list[
     """What the address says: of the path, then of the query."""
     yield from request.path_params.items()
     for name in request.query_params:
+        if request.method == "POST":
+            raise InvalidField(name, "belongs into the body: a POST takes nothing behind the path")
         values = request.query_params.getlist(name)
         field = descriptor.fields_by_camelcase_name.get(name)
         if field is not None and field.is_repeated:

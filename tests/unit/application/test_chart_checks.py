@@ -40,6 +40,11 @@ def test_what_unpacks_to_too_much_in_several_pieces_is_refused(monkeypatch: pyte
         check_archive(gzip.compress(bytes(800)) * 2)
 
 
+def test_what_consists_of_very_many_pieces_is_refused_at_once() -> None:
+    with pytest.raises(InvalidField, match="too many pieces"):
+        check_archive(gzip.compress(b"") * 20_000)
+
+
 @pytest.mark.parametrize(
     "damaged",
     [

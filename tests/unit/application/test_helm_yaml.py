@@ -52,8 +52,16 @@ def test_a_few_lines_that_stand_for_more_than_fits_are_refused() -> None:
         helm_yaml.load("\n".join(lines))
 
 
+def test_depth_that_aliases_make_counts() -> None:
+    """Each line is no deeper than the one before, and stands for what is one level deeper."""
+    lines = ["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 300))]
+
+    with pytest.raises(ValueError, match="nested more than 200 levels deep"):
+        helm_yaml.load("\n".join(lines))
+
+
 def test_what_holds_itself_is_refused() -> None:
-    with pytest.raises(ValueError, match="stands for more"):
+    with pytest.raises(ValueError, match="it holds itself"):
         helm_yaml.load("a: &a [*a]")
 
 
@@ -61,6 +69,9 @@ def test_what_holds_itself_is_refused() -> None:
     ("text", "held"),
     [
         ("a: =", {"a": "="}),
+        ("a: 12:30", {"a": "12:30"}),
+        ("a: 1:30.5", {"a": "1:30.5"}),
+        ("a: " + "1:" * 80_000 + "1", {"a": "1:" * 80_000 + "1"}),
         ("a: 2024-13-45", {"a": "2024-13-45"}),
         ("a: 2024-01-02", {"a": "2024-01-02"}),
         ("base: &b {x: 1}\nmore: {<<: *b, y: 2}", {"base": {"x": 1}, "more": {"x": 1, "y": 2}}),
