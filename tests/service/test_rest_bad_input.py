@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from starlette.requests import Request
 from support.rest import KEY, SHOP, client_of, reason, violations
 from support.service import Service
 from support.world import Choices, World
+
+from helm_rollback.domain.errors import ForeignPage
+from helm_rollback.http.foreign_pages import check_sender
 
 
 @pytest.fixture
@@ -193,6 +197,16 @@ async def test_a_foreign_name_for_this_machine_reads_nothing_either(client: http
     answer = await client.get(f"{SHOP}/history", headers={"Host": "evil.example:8080"})
 
     assert reason(answer) == (403, "PERMISSION_DENIED", "PERMISSION_DENIED")
+
+
+def test_a_service_that_others_reach_may_have_any_name() -> None:
+    """A proxy beside it connects by loopback, and says the name that its client used."""
+    headers = [(b"host", b"rollback.example"), (b"origin", b"https://rollback.example")]
+    request = Request({"type": "http", "method": "POST", "server": ("127.0.0.1", 8080), "headers": headers})
+
+    check_sender(request, loopback_only=False)
+    with pytest.raises(ForeignPage):
+        check_sender(request, loopback_only=True)
 
 
 async def test_the_services_own_page_and_a_person_are_heard(service: Service, client: httpx2.AsyncClient) -> None:

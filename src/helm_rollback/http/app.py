@@ -50,9 +50,12 @@ _DESCRIPTORS: Final = {
 }
 
 
-def make_app(methods: Methods) -> Starlette:
-    """The application over these methods."""
-    routes = [StarletteRoute(route.path, _endpoint(route, methods), methods=[route.verb]) for route in ROUTES]
+def make_app(methods: Methods, *, loopback_only: bool) -> Starlette:
+    """The application over these methods; `loopback_only`: where it listens, only this machine can reach it."""
+    routes = [
+        StarletteRoute(route.path, _endpoint(route, methods, loopback_only=loopback_only), methods=[route.verb])
+        for route in ROUTES
+    ]
     routes.append(StarletteRoute("/openapi.json", _describe, methods=["GET"]))
     routes.append(StarletteRoute("/docs", _explain, methods=["GET"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _fault})
@@ -71,14 +74,14 @@ async def _explain(_request: Request) -> Response:
     return HTMLResponse(PAGE)
 
 
-def _endpoint(route: Route, methods: Methods) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(route: Route, methods: Methods, *, loopback_only: bool) -> Callable[[Request], Awaitable[Response]]:
     descriptor = _DESCRIPTORS[route.method]
     make_message = GetMessageClass(descriptor.input_type)
 
     async def endpoint(request: Request) -> Response:
         message: Any = make_message()
         try:
-            check_sender(request)
+            check_sender(request, loopback_only=loopback_only)
             await request_message(request, message)
             method = _apply_headers(request, route.method, message)
             if descriptor.server_streaming:

@@ -21,11 +21,13 @@ _OWN: Final = ("same-origin", "none")
 """`none`: a person typed the address."""
 
 
-def check_sender(request: Request) -> None:
-    """Raise ForeignPage where a page of another site makes a browser send this request."""
+def check_sender(request: Request, *, loopback_only: bool) -> None:
+    """Raise ForeignPage where a page of another site makes a browser send this request.
+
+    `loopback_only`: the service is listening where it can have no other name than this machine's own.
+    """
     host = request.headers.get("host", "")
-    listening, _port = request.scope.get("server") or ("", None)
-    if host and is_loopback(listening) and not is_loopback(_name(host)):
+    if host and loopback_only and not is_loopback(_name(host)):
         raise ForeignPage("Host", host)
     if request.method == "GET":
         return  # changes nothing, and a page can not read what comes back

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from helm_rollback.addresses import is_loopback
 from helm_rollback.http.app import Methods, make_app
 
 _LAST_WORDS = 1
@@ -27,16 +28,8 @@ class HttpServer:
     """Serves the guarded methods over HTTP, until it is stopped."""
 
     def __init__(self, methods: Methods) -> None:
-        config = uvicorn.Config(
-            make_app(methods),
-            loop="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_LAST_WORDS,
-        )
-        self._server = _Uvicorn(config)
+        self._methods = methods
+        self._server: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self, address: str) -> str:
@@ -53,11 +46,21 @@ class HttpServer:
             raise OSError(
                 f"can not listen on {address} for HTTP: is the address this machine's, and its port free?"
             ) from error
+        config = uvicorn.Config(
+            make_app(self._methods, loopback_only=is_loopback(host)),
+            loop="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=_LAST_WORDS,
+        )
+        self._server = _Uvicorn(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         return f"{host}:{listener.getsockname()[1]}"
 
     async def stop(self) -> None:
         """Close. What is still open is cut off after a second."""
-        if self._serving is not None:
+        if self._serving is not None and self._server is not None:
             self._server.should_exit = True
             await self._serving
