@@ -16,7 +16,7 @@ from helm_rollback.application.leftovers import Leftovers
 from helm_rollback.application.ports import Cluster, LedgerTransaction, Ports, RecordConflict
 from helm_rollback.application.situation import Situation
 from helm_rollback.application.undoing import undo_upgrade
-from helm_rollback.domain.errors import ClusterPermissionDenied
+from helm_rollback.domain.errors import ClusterPermissionDenied, LedgerCorrupt
 from helm_rollback.domain.operation import Applied, Failure, FailureReason, OperationType
 from helm_rollback.domain.recovery import UninstallEvidence
 from helm_rollback.domain.revision import Revision
@@ -100,11 +100,15 @@ class Conclusion:
         await self._journal.fail(failure, result=result, leftovers=leftovers, then=then)
 
     async def _captured(self, result: Revision) -> str:
-        """What is wrong with what the failed operation applied."""
-        payload = await self._journal.read(lambda view: view.payload(result.payload_digest))
+        """What is wrong with what the failed operation applied; nothing where its record can not be read."""
+        try:
+            payload = await self._journal.read(lambda view: view.payload(result.payload_digest))
+        except LedgerCorrupt:
+            payload = None
         if payload is None:
             return ""
-        return await capture_failure(self._cluster, result.release_id, self._decode(payload))
+        record = await asyncio.to_thread(self._decode, payload)
+        return await capture_failure(self._cluster, result.release_id, record)
 
     async def fail_for(self, reason: FailureReason, message: str) -> None:
         """It ended without a record that tells more."""
