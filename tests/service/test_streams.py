@@ -122,7 +122,7 @@ async def test_statuses_that_came_and_went_unobserved_are_one_net_transition(wor
 
 async def test_a_restart_tells_what_happened_meanwhile_version_by_version(world: World) -> None:
     service = await world.start()
-    await collected(service, end_when_caught_up=True)
+    await service.until_observed(world.cluster)  # from there the next one watches on
     await world.stop()
     world.by_hand.upgrade()
 
@@ -240,6 +240,7 @@ async def test_a_purge_does_not_end_a_stream(world: World, service: Service) -> 
 
 
 async def test_a_drain_ends_streams_and_their_tokens_work_on_the_successor(world: World, service: Service) -> None:
+    await service.until_observed(world.cluster)  # from there the next one watches on
     async with Following(stream(service)) as following:
         await service.server.drain()
         end = await following.ended()
