@@ -38,6 +38,13 @@ async def world(world: World) -> World:
     return world
 
 
+@pytest.fixture
+async def service(world: World, service: Service) -> Service:
+    """One that watches: what it still had to list, it would tell without the steps in between."""
+    await service.until_observed(world.cluster)
+    return service
+
+
 def stream(service: Service, release_id: str = SHOP, **fields: Any) -> Any:
     return service.rollbacks.StreamHistory(pb.StreamHistoryRequest(release_id=release_id, **fields))
 
@@ -240,7 +247,6 @@ async def test_a_purge_does_not_end_a_stream(world: World, service: Service) -> 
 
 
 async def test_a_drain_ends_streams_and_their_tokens_work_on_the_successor(world: World, service: Service) -> None:
-    await service.until_observed(world.cluster)  # from there the next one watches on
     async with Following(stream(service)) as following:
         await service.server.drain()
         end = await following.ended()
