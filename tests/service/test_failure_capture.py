@@ -13,6 +13,7 @@ from support.service import Service, rollback_request
 from support.world import World
 
 from helm_rollback.application.failure_capture import TEXT_MAX
+from helm_rollback.domain.errors import ClusterPermissionDenied
 from helm_rollback.v1 import release_service_pb2 as pb
 from helm_rollback.v1.rollback_service_pb2 import ListOperationsRequest
 
@@ -28,9 +29,9 @@ def put_deployment(world: World, *, ready: int = 0) -> None:
     )
 
 
-def put_pod(world: World, name: str = "shop-1", *, uses: str = "", **labels: str) -> None:
-    """A Pod whose container ended with an error."""
-    state = {"terminated": {"exitCode": 1, "reason": "Error"}}
+def put_pod(world: World, name: str = "shop-1", *, uses: str = "", says: str = "", **labels: str) -> None:
+    """A Pod whose container ended with an error; `says`: its last words, as the kubelet may take them from its log."""
+    state = {"terminated": {"exitCode": 1, "reason": "Error"} | ({"message": says} if says else {})}
     containers = [{"name": "app"} | ({"envFrom": [{"secretRef": {"name": uses}}]} if uses else {})]
     world.cluster.contents.put(
         {
@@ -91,11 +92,11 @@ async def test_of_a_failed_upgrade_pods_events_and_last_lines_are_kept(ill: Worl
         "Pod shop-1\n"
         "  is Failed\n"
         "  container app ended with exit code 1: Error\n"
-        "  container app printed last:\n"
-        "    starting\n"
-        "    no database\n"
         "Events\n"
         "  2026-11-01T10:00:00Z Pod shop-1: BackOff: restarting failed container\n"
+        "Printed last by container app of Pod shop-1\n"
+        "  starting\n"
+        "  no database\n"
     )
     assert await captured(service, 1) == ""
 
@@ -155,22 +156,36 @@ async def test_what_secrets_hold_is_taken_out(ill: World, service: Service) -> N
     await upgrade(service, Chart(manifest=f"{DEPLOYMENT}---\n{secret(password='hunter22')}"), wait_timeout=WAIT)
 
     text = await captured(service, 2)
-    assert "password ******** refused\n    token ******** refused" in text
+    assert "password ******** refused\n  token ******** refused" in text
     assert "probe with ******** failed" in text
     assert "hunter22" not in text
     assert "s3cret" not in text
 
 
+async def test_of_a_long_log_the_end_is_kept_in_whole_lines(ill: World, service: Service) -> None:
+    ill.release(revisions=1)
+    lines = [f"{number} {'x' * 148}" for number in range(30)]
+    ill.cluster.logs["shop-1", "app", False] = "\n".join([*lines, "fatal, and no end of the line"])
+    ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+
+    await upgrade(service, BROKEN, wait_timeout=WAIT)
+
+    told = (await captured(service, 2)).partition("Printed last by container app of Pod shop-1\n")[2].splitlines()
+    assert told[-1] == "  fatal, and no end of the line"
+    assert told[:-1] == [f"  {line}" for line in lines[-(len(told) - 1) :]]
+    assert 10 <= len(told) <= 20
+
+
 async def test_a_line_that_was_cut_may_end_in_half_a_secret_and_is_left_out(ill: World, service: Service) -> None:
     ill.release(revisions=1)
-    ill.cluster.logs["shop-1", "app", False] = "first\nsecond without an end"
+    ill.cluster.logs["shop-1", "app", False] = "first\n" + "y" * 70_000
     ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
 
     await upgrade(service, BROKEN, wait_timeout=WAIT)
 
     text = await captured(service, 2)
-    assert "first" in text
-    assert "second" not in text
+    assert "  first\n" in text
+    assert "yyy" not in text
 
 
 async def test_control_characters_are_left_out(ill: World, service: Service) -> None:
@@ -180,21 +195,28 @@ async def test_control_characters_are_left_out(ill: World, service: Service) -> 
 
     await upgrade(service, BROKEN, wait_timeout=WAIT)
 
-    assert "    [31mred\ttext\n" in await captured(service, 2)
+    assert "  [31mred\ttext\n" in await captured(service, 2)
 
 
-async def test_where_a_secret_can_not_be_read_no_log_is_told(ill: World, service: Service) -> None:
+@pytest.mark.parametrize("also", [(), ("get Job",)], ids=["alone", "after the same was said of another object"])
+async def test_where_a_secret_can_not_be_read_nothing_is_told_that_may_hold_it(
+    ill: World, service: Service, also: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ill.release(revisions=1)
-    put_pod(ill, uses="elsewhere")
-    ill.cluster.denied.add("get Secret")
+    put_pod(ill, uses="elsewhere", says="no database")
+    if also:  # what is refused twice is said once
+        monkeypatch.setattr(ClusterPermissionDenied, "__str__", lambda _: "may not do that")
+    ill.cluster.denied |= {"get Secret", *also}
     ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
 
-    await upgrade(service, BROKEN, wait_timeout=WAIT)
+    job = "---\napiVersion: batch/v1\nkind: Job\nmetadata:\n  name: shop\n"
+    await upgrade(service, Chart(version="2.0.0", manifest=DEPLOYMENT + job), wait_timeout=WAIT)
 
     text = await captured(service, 2)
     assert "no database" not in text
-    assert "Pod shop-1" in text
-    assert "Not read\n" in text
+    assert "restarting failed container" not in text
+    assert "Pod shop-1\n  is Failed\n  container app ended with exit code 1: Error\n" in text
+    assert text.startswith("Not read\n")
 
 
 @pytest.mark.parametrize("verb", ["list objects", "get log", "get Deployment"])
@@ -224,3 +246,14 @@ async def test_much_is_cut_on_a_lines_end(ill: World, service: Service) -> None:
     assert len(text.encode()) <= TEXT_MAX
     assert max(len(line) for line in text.splitlines()) <= 501
     assert text.count("y" * 90) <= 2 * 20
+
+
+async def test_that_a_list_has_no_room_for_all_is_said(ill: World, service: Service) -> None:
+    ill.release(revisions=1)
+    for number in range(120):
+        put_pod(ill, f"shop-{number}")
+    ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+
+    await upgrade(service, BROKEN, wait_timeout=WAIT)
+
+    assert (await captured(service, 2)).startswith("Not read\n  more than 100 pods in namespace prod\n")

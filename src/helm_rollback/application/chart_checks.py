@@ -47,7 +47,7 @@ def check_archive(content: bytes) -> None:
                 if number > FILES_MAX:
                     raise InvalidField("archive", f"has more than {FILES_MAX} files")
                 charts += _checked(member)
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as problem:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as problem:
         raise InvalidField("archive", f"is no packaged chart: {_first_line(problem)}") from None
     if charts != 1:
         raise InvalidField("archive", "must hold one chart: one folder with a Chart.yaml in it")

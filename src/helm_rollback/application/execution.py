@@ -70,8 +70,7 @@ class Execution:
             found = await self._asked(self._look_and_ask())
             if found is None:
                 continue
-            situation, answers = found
-            await self._asked(self._take(next_step(situation.evidence), situation, answers))
+            await self._asked(self._act(*found))
 
     async def fail_internally(self, error_id: str) -> None:
         """End the operation after an error of this service's own; a record of ours is taken out of pending."""
@@ -108,9 +107,7 @@ class Execution:
     async def _asked(self, question: Coroutine[object, object, T]) -> T | None:
         """The answer; None where cluster or ledger are to be waited for and asked again, or the operation ended."""
         try:
-            answer = await question
-            self._away_since = None
-            return answer
+            return await question
         except StoreUnavailable as problem:
             await self._journal.pause(problem)
         except ClusterUnreachable as problem:
@@ -147,6 +144,11 @@ class Execution:
         return now - since > _patience(operation)
 
     # --- act --------------------------------------------------------------------------
+
+    async def _act(self, situation: Situation, answers: preflight.Answers) -> None:
+        """Take the step. Only then the cluster has done all that it was asked for: a look alone may get through."""
+        await self._take(next_step(situation.evidence), situation, answers)
+        self._away_since = None
 
     async def _take(self, step: Step, situation: Situation, answers: preflight.Answers) -> None:
         own = situation.own
@@ -195,7 +197,7 @@ class Execution:
             await self._conclusion.fail(checked.failure)
             return
         if checked.lost:
-            await self._asked(self._put_back(checked.lost, purged=not situation.refs))
+            await self._put_back(checked.lost, purged=not situation.refs)
             return  # to look again: the fence compares with what was stored then
         if await self._took_over(situation):
             return  # to look again
@@ -206,6 +208,7 @@ class Execution:
         if not await self._journal.begin():
             return
         self._ports.reached(CrashPoint.BEGUN)
+        self._away_since = None
         try:
             run = await run_helm(self._ports, self._cluster, self._lease, self._journal, situation, checked)
         except HelmUnavailable as problem:
@@ -223,8 +226,7 @@ class Execution:
             return False
         if not base.status.is_pending and base.status is not Status.UNINSTALLING:
             return False
-        problem = await self._asked(self._conclusion.set_failed(base, situation))
-        if problem:
+        if problem := await self._conclusion.set_failed(base, situation):
             await self._conclusion.fail_for(FailureReason.EXTERNAL_CHANGE, f"it can not be taken over{problem}")
         return True
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -35,6 +35,8 @@ _EVENTS_LISTED_MAX = 500
 _EVENTS_MAX = 20
 _LOG_LINES = 20
 _LOG_BYTES = 2048
+_LOG_READ_MAX = 64 * 1024
+"""The kubelet counts the bytes from the first of the lines on, so all of them have to come."""
 _LINE_MAX = 500
 _AT_ONCE = 8
 _NO_TEXT = dict.fromkeys([*range(ord("\t")), *range(ord("\n") + 1, ord(" ")), 0x7F])
@@ -68,9 +70,11 @@ class _Seen:
     sick: list[Document] = field(default_factory=list)
     """Workloads that are not ready, then their Pods that are not."""
     events: list[Document] = field(default_factory=list)
-    logs: dict[tuple[str, str], str] = field(default_factory=dict)
-    """By Pod and container."""
+    logs: dict[str, str] = field(default_factory=dict)
+    """By whose they are."""
     secrets: set[str] = field(default_factory=set)
+    knows_secrets: bool = False
+    """Whether all is known that must not be told. Until then nothing is that programs may have said."""
     gaps: list[str] = field(default_factory=list)
     """What could not be read, and why."""
 
@@ -78,23 +82,21 @@ class _Seen:
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterable[str]:
-        for document in self.sick:
-            yield ill_health.title(document)
-            yield from (f"  {line}" for line in ill_health.problems(document))
-            if document["kind"] == "Pod":
-                yield from self._log_lines(ill_health.name_of(document))
-        if self.events:
-            yield "Events"
-            yield from (f"  {ill_health.event_line(event)}" for event in self.events)
         if self.gaps:
             yield "Not read"
             yield from (f"  {gap}" for gap in self.gaps)
+        for document in map(self._told, self.sick):
+            yield ill_health.title(document)
+            yield from (f"  {line}" for line in ill_health.problems(document))
+        if self.events:
+            yield "Events"
+            yield from (f"  {ill_health.event_line(event)}" for event in map(self._told, self.events))
+        for whose, log in self.logs.items() if self.knows_secrets else ():
+            yield f"Printed last by {whose}"
+            yield from (f"  {line}" for line in log.splitlines())
 
-    def _log_lines(self, pod: str) -> Iterable[str]:
-        for (of, container), log in self.logs.items():
-            if of == pod and log.strip():
-                yield f"  container {container} printed last:"
-                yield from (f"    {line}" for line in log.splitlines())
+    def _told(self, document: Document) -> Document:
+        return document if self.knows_secrets else ill_health.without_messages(document)
 
 
 class _Look:
@@ -111,10 +113,13 @@ class _Look:
         served = await self._cluster.served_kinds()
         self._seen.secrets |= await asyncio.to_thread(_secrets_in, record)
         places = await asyncio.to_thread(_workloads, record, served)
-        workloads = await self._each(places[:_WORKLOADS_MAX], self._read)
+        workloads, _ = await self._each(places[:_WORKLOADS_MAX], self._read)
         self._seen.sick += [one for one in workloads if one is not None and ill_health.problems(one)]
         pods = await self._failing_pods(served)
-        await asyncio.gather(self._hear(pods, served), self._read_events(served))
+        self._seen.knows_secrets = await self._learn_secrets(pods, served)
+        async with asyncio.TaskGroup() as reading:
+            reading.create_task(self._hear(pods))
+            reading.create_task(self._read_events(served))
 
     async def _read(self, place: _Place) -> Document | None:
         return await self._cluster.read_content(self._release_id, place.resource, place.namespace, place.name)
@@ -126,49 +131,50 @@ class _Look:
             return []
 
         async def pods_of(workload: Document) -> list[Document]:
-            namespace = workload["metadata"].get("namespace", self._namespace)
-            return list(
-                await self._cluster.list_contents(
-                    self._release_id, resource, namespace, labels=ill_health.selector_of(workload), limit=_LISTED_MAX
-                )
-            )
+            selector = ill_health.selector_of(workload)
+            return await self._list(resource, self._place_of(workload), labels=selector, limit=_LISTED_MAX)
 
         owners = [one for one in self._seen.sick if ill_health.selector_of(one)]
-        listed = [pod for pods in await self._each(owners, pods_of) for pod in pods or []]
+        lists, _ = await self._each(owners, pods_of)
+        listed = [pod for pods in lists for pod in pods]
         known = {one["metadata"].get("uid") for one in self._seen.sick}
         new = {pod["metadata"].get("uid"): pod for pod in listed if ill_health.problems(pod)}
         self._seen.sick += [pod for uid, pod in list(new.items())[:_PODS_MAX] if uid not in known]
         return [one for one in self._seen.sick if one["kind"] == "Pod"][:_PODS_MAX]
 
-    async def _hear(self, pods: list[Document], served: Served) -> None:
+    async def _hear(self, pods: list[Document]) -> None:
         """Read the last lines of the containers that fail; of none, where it is not known what they must not tell."""
         spoken = [(pod, *one) for pod in pods for one in ill_health.containers_to_hear(pod)]
-        if not spoken or not await self._learn_secrets(pods, served):
-            return
 
         async def hear(one: tuple[Document, str, bool]) -> None:
             pod, container, previous = one
-            name, namespace = ill_health.name_of(pod), pod["metadata"].get("namespace", self._namespace)
             log = await self._cluster.read_log(
-                self._release_id, namespace, name, container, previous=previous, lines=_LOG_LINES, size=_LOG_BYTES
+                self._release_id,
+                self._place_of(pod),
+                ill_health.name_of(pod),
+                container,
+                previous=previous,
+                lines=_LOG_LINES,
+                size=_LOG_READ_MAX,
             )
-            self._seen.logs[name, container] = log if log.endswith("\n") else log[: log.rfind("\n") + 1]
+            if kept := _end_of(log):
+                self._seen.logs[f"container {container} of Pod {ill_health.name_of(pod)}"] = kept
 
-        await self._each(spoken[:_PODS_MAX], hear)
+        if self._seen.knows_secrets:
+            await self._each(spoken[:_PODS_MAX], hear)
 
     async def _learn_secrets(self, pods: list[Document], served: Served) -> bool:
         """Whether all is known that these Pods get to see of Secrets."""
         resource = served.resource("v1", "Secret")
         places = {
-            _Place(resource, pod["metadata"].get("namespace", self._namespace), name)
+            _Place(resource, self._place_of(pod), name)
             for pod in pods
             for name in ill_health.secret_names(pod)
             if resource is not None
         }
-        gaps = len(self._seen.gaps)
-        for secret in await self._each(sorted(places, key=lambda place: place.name), self._read):
-            self._seen.secrets |= secret_texts(secret) if secret is not None else frozenset()
-        return len(self._seen.gaps) == gaps
+        secrets, all_read = await self._each(sorted(places, key=lambda place: place.name), self._read)
+        self._seen.secrets |= frozenset[str]().union(*(secret_texts(one) for one in secrets if one is not None))
+        return all_read
 
     async def _read_events(self, served: Served) -> None:
         resource = served.resource("v1", "Event")
@@ -176,30 +182,42 @@ class _Look:
             return
 
         async def warnings(namespace: str) -> list[Document]:
-            return list(
-                await self._cluster.list_contents(
-                    self._release_id, resource, namespace, fields="type!=Normal", limit=_EVENTS_LISTED_MAX
-                )
-            )
+            return await self._list(resource, namespace, fields="type!=Normal", limit=_EVENTS_LISTED_MAX)
 
-        namespaces = sorted({one["metadata"].get("namespace", self._namespace) for one in self._seen.sick})
-        listed = [event for events in await self._each(namespaces, warnings) for event in events or []]
+        lists, _ = await self._each(sorted({self._place_of(one) for one in self._seen.sick}), warnings)
+        listed = [event for events in lists for event in events]
         ours = [event for event in listed if ill_health.concerns(event, self._seen.sick)]
         self._seen.events += sorted(ours, key=ill_health.event_time)[-_EVENTS_MAX:]
 
-    async def _each(self, asked: Iterable[A], ask: Callable[[A], Awaitable[T]]) -> list[T | None]:
-        """The answers, all asked for at once but for a bound; None, and a gap, where one can not be had."""
+    def _place_of(self, document: Document) -> str:
+        """The namespace that an object is in."""
+        return str(document["metadata"].get("namespace", self._namespace))
 
-        async def one(what: A) -> T | None:
+    async def _list(
+        self, resource: Resource, namespace: str, *, labels: str = "", fields: str = "", limit: int
+    ) -> list[Document]:
+        """Objects of a namespace; where there may be more, that is a gap."""
+        listed = await self._cluster.list_contents(
+            self._release_id, resource, namespace, labels=labels, fields=fields, limit=limit
+        )
+        if len(listed) >= limit:
+            self._seen.gaps.append(f"more than {limit} {resource.plural} in namespace {namespace}")
+        return list(listed)
+
+    async def _each(self, asked: Sequence[A], ask: Callable[[A], Awaitable[T]]) -> tuple[list[T], bool]:
+        """The answers, all asked for at once but for a bound, and whether none is missing; what is, is a gap."""
+        answers: list[T] = []
+
+        async def one(what: A) -> None:
             async with self._gate:
                 try:
-                    return await ask(what)
+                    answers.append(await ask(what))
                 except (ClusterUnreachable, ClusterPermissionDenied) as problem:
                     if str(problem) not in self._seen.gaps:
                         self._seen.gaps.append(str(problem))
-                    return None
 
-        return list(await asyncio.gather(*(one(what) for what in asked)))
+        await asyncio.gather(*(one(what) for what in asked))
+        return answers, len(answers) == len(asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +243,18 @@ def _workloads(record: HelmRecord, served: Served) -> list[_Place]:
 def _secrets_in(record: HelmRecord) -> frozenset[str]:
     manifests = (record.manifest, *(hook.manifest for hook in record.hooks))
     return frozenset[str]().union(*(secrets_of(text) for text in manifests))
+
+
+def _end_of(log: str) -> str:
+    """The last lines, as many as are kept. What was cut off is no whole line, and may end in half a secret."""
+    if len(log.encode()) >= _LOG_READ_MAX:
+        log = log[: log.rfind("\n") + 1]
+    kept: list[str] = []
+    for line in reversed(log.splitlines()):
+        kept.insert(0, line)
+        if len("\n".join(kept).encode()) > _LOG_BYTES:
+            return "\n".join(kept[1:])
+    return "\n".join(kept)
 
 
 def _bounded(text: str) -> str:

@@ -26,6 +26,13 @@ def title(document: Document) -> str:
     return f"{document['kind']} {name_of(document)}"
 
 
+def without_messages(document: Any) -> Any:
+    """The same without what programs and kubelets say in their own words."""
+    if isinstance(document, Mapping):
+        return {key: without_messages(value) for key, value in document.items() if key != "message"}
+    return [without_messages(item) for item in document] if isinstance(document, list) else document
+
+
 def problems(document: Document) -> list[str]:
     """What is wrong with a workload; nothing where it is ready, or done."""
     status = document.get("status") or {}

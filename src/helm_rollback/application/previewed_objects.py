@@ -101,7 +101,9 @@ async def previewed_objects(
     cluster: Cluster, served: Served, release_id: ReleaseId, *, base: str, target: str
 ) -> list[PreviewedObject]:
     """Every object of both manifests, with what is live of it. Kinds that are not served have no objects."""
-    before, after = (_by_key(manifest, release_id.namespace, served) for manifest in (base, target))
+    before, after = [
+        await asyncio.to_thread(_by_key, manifest, release_id.namespace, served) for manifest in (base, target)
+    ]
     gate = asyncio.Semaphore(_READS_AT_ONCE)
 
     async def read(key: ObjectKey) -> PreviewedObject:

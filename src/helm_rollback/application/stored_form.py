@@ -30,10 +30,10 @@ def stored_form(item: Json) -> Json:
     if not isinstance(item, dict):
         return _stored(item)
     plain = {key: value for key, value in item.items() if key != "status"}
-    if plain.get("kind") == "Secret" and isinstance(plain.get("stringData"), dict):
+    data = plain.get("data") or {}
+    if plain.get("kind") == "Secret" and isinstance(plain.get("stringData"), dict) and isinstance(data, dict):
         texts = plain.pop("stringData")
-        encoded = {key: b64encode(str(value).encode()).decode() for key, value in texts.items()}
-        plain["data"] = {**(plain.get("data") or {}), **encoded}
+        plain["data"] = data | {key: b64encode(str(value).encode()).decode() for key, value in texts.items()}
     return _stored(plain)
 
 
@@ -108,13 +108,23 @@ def quantity(value: Json) -> Json:
 
     `0.5` is `500m`, `1024Mi` is `1Gi`. Binary suffixes stay binary, where nothing is rounded by that.
     """
-    match = _NUMBER.fullmatch(str(value)) if isinstance(value, str | int | float) else None
-    if match is None or isinstance(value, bool):
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
         return value
+    try:
+        match = _NUMBER.fullmatch(str(value))
+        return value if match is None else _canonical(match)
+    except (ArithmeticError, ValueError):  # more digits than any quantity has
+        return value
+
+
+def _canonical(match: re.Match[str]) -> str:
     number, exponent, binary, decimal = match.groups()
     amount = Decimal(number)
     if exponent:
-        return _scaled(amount, int(exponent[1:])) if abs(int(exponent[1:])) <= 18 else value
+        power = int(exponent[1:])
+        if abs(power) > 18:
+            raise ValueError("no quantity is so large, or so small")
+        return _scaled(amount, power)
     if binary:
         amount = _EXACT.multiply(amount, Decimal(1024) ** _BINARY.index(binary))
         return _in_binary(amount) if abs(amount) >= 1024 and amount == int(amount) else _in_decimal(amount)

@@ -18,7 +18,8 @@ from helm_rollback.addresses import is_loopback
 from helm_rollback.domain.errors import ForeignPage
 
 _OWN: Final = ("same-origin", "none")
-"""`none`: a person typed the address."""
+"""`none`: a person typed the address, or the browser does not say. `same-origin` holds behind a proxy, too, where
+`Host` is another than the page's."""
 
 
 def check_sender(request: Request, *, loopback_only: bool) -> None:
@@ -30,11 +31,11 @@ def check_sender(request: Request, *, loopback_only: bool) -> None:
     if host and loopback_only and not is_loopback(_name(host)):
         raise ForeignPage("Host", host)
     if request.method == "GET":
-        return  # changes nothing, and a page can not read what comes back
+        return  # does nothing to a release, and a page can not read what comes back
     site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
     if site not in _OWN:
         raise ForeignPage("Sec-Fetch-Site", site)
-    if origin is not None and origin.partition("://")[2] != host:
+    if site != "same-origin" and origin is not None and origin.partition("://")[2] != host:
         raise ForeignPage("Origin", origin)
 
 

@@ -45,6 +45,17 @@ def test_what_consists_of_very_many_pieces_is_refused_at_once() -> None:
         check_archive(gzip.compress(b"") * 20_000)
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_chain_of_long_names_is_refused(kind: bytes) -> None:
+    """The library goes from one to the next by recursion."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 0
+    chain = header.tobuf(tarfile.USTAR_FORMAT) * 3000
+
+    with pytest.raises(InvalidField, match="no packaged chart"):
+        check_archive(gzip.compress(chain + tar("demo/Chart.yaml")))
+
+
 @pytest.mark.parametrize(
     "damaged",
     [

@@ -119,3 +119,13 @@ def test_what_the_manifest_sets_to_nothing_counts_as_there() -> None:
 def test_an_empty_text_that_is_gone_was_deleted_by_somebody() -> None:
     assert with_left_out({"data": {"b": "1"}}, {"data": {"a": "", "b": "1"}}) == {"data": {"b": "1"}}
     assert with_left_out({}, {"data": {"a": ""}}) == {}
+
+
+def test_what_no_quantity_and_no_secret_is_like_stays_as_it_is() -> None:
+    """A chart that is wrong is what gets previewed."""
+    digits = "1" * 60
+    for odd in (digits, "1e99", 10**5000):
+        assert quantity(odd) == odd
+    for data in (["a"], "x"):
+        odd_secret = {"kind": "Secret", "data": data, "stringData": {"a": "b"}}
+        assert stored_form(odd_secret) == odd_secret
