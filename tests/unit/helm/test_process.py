@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from helm_rollback.application.ports import HelmExit, HelmProcess
 from helm_rollback.domain.errors import HelmUnavailable
@@ -110,7 +111,7 @@ async def test_a_helm_that_hangs_is_killed_at_its_deadline(tmp_path: Path, folde
     assert ended.returncode == -signal.SIGKILL
     assert ended.reason is FailureReason.WAIT_TIMED_OUT
     assert not is_running(started[0])
-    assert not _session_of(started[0].pid)
+    eventually(lambda: not _session_of(started[0].pid), "all that was killed has died")
 
 
 async def test_a_cancelled_run_leaves_no_helm_and_no_file(tmp_path: Path, folders: Path) -> None:
@@ -119,7 +120,7 @@ async def test_a_cancelled_run_leaves_no_helm_and_no_file(tmp_path: Path, folder
     with pytest.raises(TimeoutError):  # which cancels the run
         await asyncio.wait_for(run(helm_that(tmp_path, folders, "sleep 60"), started), 0.3)
 
-    assert not _session_of(started[0].pid)
+    eventually(lambda: not _session_of(started[0].pid), "all that was killed has died")
     assert is_empty(folders)
 
 
@@ -136,7 +137,7 @@ async def test_where_its_start_can_not_be_noted_helm_is_killed(tmp_path: Path, f
             SHOP, HelmRollback(2), options=HelmOptions(), description="", kubeconfig="", api_state="", started=fails
         )
 
-    assert not _session_of(seen[0].pid)
+    eventually(lambda: not _session_of(seen[0].pid), "all that was killed has died")
     assert is_empty(folders)
 
 
