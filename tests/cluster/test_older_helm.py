@@ -177,20 +177,25 @@ def test_a_release_that_was_purged_and_installed_anew_is_its_second_incarnation(
 # --- after a kill ---------------------------------------------------------------------
 
 
+def _killed_at(service: ServiceProcess, held_writes: HeldWrites, write: str, release: str) -> Operation:
+    """A rollback to 1 whose service is killed while Helm is about to make that write, and is started again."""
+    held_writes.hold(write)
+    answer = service.rollbacks.Rollback(RollbackRequest(release_id=release, target_revision=1))
+    held_writes.until_held(write)
+    service.kill()
+    held_writes.release(write)
+    service.start()
+    return _wait(service, answer.operation.operation_id)
+
+
 @pytest.mark.parametrize("write", [CREATE, SUPERSEDE, FINISH])
 def test_a_rollback_whose_service_was_killed_is_carried_out_by_the_next(
     run_service: RunService, held_writes: HeldWrites, older: Path, by_hand: ByHand, shop: str, write: str
 ) -> None:
     """Before Helm wrote anything, in its middle, and right before its last write."""
     service = run_service(*LEASE, helm=older, program=HELD_SERVICE, environment=held_writes.environment)
-    held_writes.hold(write)
-    answer = service.rollbacks.Rollback(RollbackRequest(release_id=shop, target_revision=1))
-    held_writes.until_held(write)
 
-    service.kill()
-    held_writes.release(write)
-    service.start()
-    operation = _wait(service, answer.operation.operation_id)
+    operation = _killed_at(service, held_writes, write, shop)
 
     assert (state(operation), operation.attempt, operation.result_revision) == ("SUCCEEDED", 2, 3)
     assert by_hand.statuses == {1: "superseded", 2: "superseded", 3: "deployed"}
@@ -206,14 +211,8 @@ def test_rollback_hooks_are_not_run_twice(
     by_hand.install("1.0.0", hook=hook)
     by_hand.upgrade("1.1.0")
     service = run_service(*LEASE, helm=older, program=HELD_SERVICE, environment=held_writes.environment)
-    held_writes.hold(FINISH)
-    answer = service.rollbacks.Rollback(RollbackRequest(release_id=shop, target_revision=1))
-    held_writes.until_held(FINISH)
 
-    service.kill()
-    held_writes.release(FINISH)
-    service.start()
-    operation = _wait(service, answer.operation.operation_id)
+    operation = _killed_at(service, held_writes, FINISH, shop)
 
     assert (failure_reason(operation), operation.attempt, operation.result_revision) == ("INTERRUPTED", 1, 3)
     assert operation.outcome_evidence == Operation.RECONSTRUCTED

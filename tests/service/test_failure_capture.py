@@ -162,6 +162,32 @@ async def test_what_secrets_hold_is_taken_out(ill: World, service: Service) -> N
     assert "s3cret" not in text
 
 
+async def test_of_more_pods_than_are_heard_the_secrets_are_known_all_the_same(ill: World, service: Service) -> None:
+    ill.release(revisions=1)
+    names = [f"bare-{number:02}" for number in range(15)]
+    for name in names:
+        put_pod(ill, name, uses=f"of-{name}", says=f"refused with s3cret-{name}", app=name)
+        ill.cluster.contents.put(yaml.safe_load(secret(f"of-{name}", token=f"s3cret-{name}")))
+    ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+    manifest = "".join(f"---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n" for name in names)
+
+    await upgrade(service, Chart(version="2.0.0", manifest=manifest), wait_timeout=WAIT)
+
+    text = await captured(service, 2)
+    assert text.count("refused with ********") == 15
+    assert "s3cret" not in text
+    assert [line for line in text.splitlines() if line.startswith("Pod ")] == [f"Pod {name}" for name in names]
+
+
+async def test_a_manifest_that_can_not_be_read_is_said(ill: World, service: Service) -> None:
+    ill.release(revisions=1)
+    ill.helm.scripts.append(HelmRun(end=RunEnd.WAIT_FAILS))
+
+    await upgrade(service, Chart(version="2.0.0", manifest=f"{DEPLOYMENT}---\na: [\n"), wait_timeout=WAIT)
+
+    assert await captured(service, 2) == "Not read\n  the rest: an internal error, which the log tells\n"
+
+
 async def test_of_a_long_log_the_end_is_kept_in_whole_lines(ill: World, service: Service) -> None:
     ill.release(revisions=1)
     lines = [f"{number} {'x' * 148}" for number in range(30)]

@@ -73,10 +73,8 @@ def _unpacked(content: bytes) -> bytes:
             raise ValueError("it consists of too many pieces")
         with gzip.open(io.BytesIO(content)) as packed:
             unpacked = packed.read(UNPACKED_MAX + 1)
-    except gzip.BadGzipFile as problem:
+    except (gzip.BadGzipFile, zlib.error) as problem:
         raise ValueError(str(problem)) from None
-    except zlib.error as problem:
-        raise ValueError(f"it is damaged ({problem})") from None
     if len(unpacked) > UNPACKED_MAX:
         raise InvalidField("archive", f"unpacks to more than {UNPACKED_MAX} bytes")
     return unpacked

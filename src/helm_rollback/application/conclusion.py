@@ -34,8 +34,6 @@ class Conclusion:
         self._lease = lease
         self._journal = journal
         self._ports = ports
-        self._ledger = ports.ledger
-        self._decode = ports.decode
         self._leftovers = Leftovers(ports, cluster, lease, journal)
 
     async def of_run(self, run: outcome.Run, situation: Situation) -> None:
@@ -44,7 +42,7 @@ class Conclusion:
             await self._of_uninstall(run, situation)
             return
         own = situation.own
-        undone = self._is_undone_by_helm and run.created_record
+        undone = self._journal.operation.is_undone_by_helm and run.created_record
         if undone and own is None:
             own = await self._seen_meanwhile()
         if own is not None and own.status.is_pending and not own.stored_by_helm and not undone:
@@ -107,7 +105,7 @@ class Conclusion:
             payload = None
         if payload is None:
             return ""
-        record = await asyncio.to_thread(self._decode, payload)
+        record = await asyncio.to_thread(self._ports.decode, payload)
         return await capture_failure(self._cluster, result.release_id, record)
 
     async def fail_for(self, reason: FailureReason, message: str) -> None:
@@ -173,7 +171,7 @@ class Conclusion:
         """The revision of a record that came and went: no list shows it, but the observer is about to tell it."""
         operation = self._journal.operation
         deadline = asyncio.get_running_loop().time() + _OBSERVER_SECONDS
-        with self._ledger.watch(operation.release_id) as wakeup:
+        with self._ports.ledger.watch(operation.release_id) as wakeup:
             while True:
                 seen = await self._journal.read(
                     lambda view: view.revision(
@@ -186,13 +184,8 @@ class Conclusion:
                     return seen if ours else None
                 await wakeup.wait(left)
 
-    @property
-    def _is_undone_by_helm(self) -> bool:
-        """Whether Helm itself undoes the operation where it fails, and deletes its record."""
-        return self._journal.operation.type is OperationType.INSTALL and self._journal.operation.atomic
-
     async def _fail_with_chart(self, own: Revision, run: outcome.Run, situation: Situation) -> None:
-        undone = self._is_undone_by_helm and not own.stored_by_helm
+        undone = self._journal.operation.is_undone_by_helm and not own.stored_by_helm
         failure = outcome.failure_undone(run) if undone else outcome.failure_of_chart(own, run)
         problem = await self.set_failed(own, situation)
         if undone:

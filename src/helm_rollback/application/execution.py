@@ -55,7 +55,7 @@ class Execution:
         self._helm_until = claim.helm_until
         self._away_since: datetime | None = None
         """Since when the cluster has not answered, or not let us look, for the same reason."""
-        self._away_for: Exception | None = None
+        self._away_for: type[Exception] | None = None
         self._claimed_attempt = claim.operation.attempt
         self._conclusion = Conclusion(ports, self._cluster, lease, self._journal)
 
@@ -128,8 +128,8 @@ class Execution:
             raise GaveUp
         await self._journal.read_again()
         operation, now = self._journal.operation, await self._journal.now()
-        if self._away_since is None or type(self._away_for) is not type(problem):
-            self._away_since, self._away_for = now, problem
+        if self._away_since is None or self._away_for is not type(problem):
+            self._away_since, self._away_for = now, type(problem)
         if operation.state is OperationState.PENDING and now >= operation.expire_time:
             await self._conclusion.fail_for(FailureReason.EXPIRED, f"it expired while {problem}; nothing was run")
         elif operation.state is OperationState.RUNNING and now - self._away_since > patience:

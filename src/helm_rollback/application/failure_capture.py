@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from helm_rollback.application import ill_health, manifest
+from helm_rollback.application.asking import A, ask_each
 from helm_rollback.application.ill_health import Document
 from helm_rollback.application.masking import masked_text, secret_texts, secrets_of
 from helm_rollback.application.ports import Cluster, Served, T
@@ -38,12 +38,9 @@ _LOG_BYTES = 2048
 _LOG_READ_MAX = 64 * 1024
 """The kubelet counts the bytes from the first of the lines on, so all of them have to come."""
 _LINE_MAX = 500
-_AT_ONCE = 8
 _NO_TEXT = dict.fromkeys([*range(ord("\t")), *range(ord("\n") + 1, ord(" ")), 0x7F])
 """Control characters: containers print them, and terminals obey them."""
 _CUT = "… more was captured than is kept\n"
-
-A = TypeVar("A")
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +57,7 @@ async def capture_failure(cluster: Cluster, release_id: ReleaseId, record: HelmR
         seen.gaps.append(str(problem))
     except Exception:
         _log.exception("release %s: its failure is captured in part", release_id)
+        seen.gaps.append("the rest: an internal error, which the log tells")
     return _bounded(masked_text(seen.text().translate(_NO_TEXT), seen.secrets))
 
 
@@ -107,13 +105,12 @@ class _Look:
         self._release_id = release_id
         self._namespace = release_id.namespace
         self._seen = seen
-        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def at(self, record: HelmRecord) -> None:
         served = await self._cluster.served_kinds()
         self._seen.secrets |= await asyncio.to_thread(_secrets_in, record)
         places = await asyncio.to_thread(_workloads, record, served)
-        workloads, _ = await self._each(places[:_WORKLOADS_MAX], self._read)
+        workloads = await self._each(places[:_WORKLOADS_MAX], self._read)
         self._seen.sick += [one for one in workloads if one is not None and ill_health.problems(one)]
         pods = await self._failing_pods(served)
         self._seen.knows_secrets = await self._learn_secrets(pods, served)
@@ -135,12 +132,11 @@ class _Look:
             return await self._list(resource, self._place_of(workload), labels=selector, limit=_LISTED_MAX)
 
         owners = [one for one in self._seen.sick if ill_health.selector_of(one)]
-        lists, _ = await self._each(owners, pods_of)
-        listed = [pod for pods in lists for pod in pods]
+        listed = [pod for pods in await self._each(owners, pods_of) for pod in pods]
         known = {one["metadata"].get("uid") for one in self._seen.sick}
         new = {pod["metadata"].get("uid"): pod for pod in listed if ill_health.problems(pod)}
         self._seen.sick += [pod for uid, pod in list(new.items())[:_PODS_MAX] if uid not in known]
-        return [one for one in self._seen.sick if one["kind"] == "Pod"][:_PODS_MAX]
+        return [one for one in self._seen.sick if one["kind"] == "Pod"]
 
     async def _hear(self, pods: list[Document]) -> None:
         """Read the last lines of the containers that fail; of none, where it is not known what they must not tell."""
@@ -172,9 +168,9 @@ class _Look:
             for name in ill_health.secret_names(pod)
             if resource is not None
         }
-        secrets, all_read = await self._each(sorted(places, key=lambda place: place.name), self._read)
+        secrets = await self._each(places, self._read)
         self._seen.secrets |= frozenset[str]().union(*(secret_texts(one) for one in secrets if one is not None))
-        return all_read
+        return len(secrets) == len(places)
 
     async def _read_events(self, served: Served) -> None:
         resource = served.resource("v1", "Event")
@@ -184,8 +180,8 @@ class _Look:
         async def warnings(namespace: str) -> list[Document]:
             return await self._list(resource, namespace, fields="type!=Normal", limit=_EVENTS_LISTED_MAX)
 
-        lists, _ = await self._each(sorted({self._place_of(one) for one in self._seen.sick}), warnings)
-        listed = [event for events in lists for event in events]
+        namespaces = sorted({self._place_of(one) for one in self._seen.sick})
+        listed = [event for events in await self._each(namespaces, warnings) for event in events]
         ours = [event for event in listed if ill_health.concerns(event, self._seen.sick)]
         self._seen.events += sorted(ours, key=ill_health.event_time)[-_EVENTS_MAX:]
 
@@ -204,20 +200,11 @@ class _Look:
             self._seen.gaps.append(f"more than {limit} {resource.plural} in namespace {namespace}")
         return list(listed)
 
-    async def _each(self, asked: Sequence[A], ask: Callable[[A], Awaitable[T]]) -> tuple[list[T], bool]:
-        """The answers, all asked for at once but for a bound, and whether none is missing; what is, is a gap."""
-        answers: list[T] = []
-
-        async def one(what: A) -> None:
-            async with self._gate:
-                try:
-                    answers.append(await ask(what))
-                except (ClusterUnreachable, ClusterPermissionDenied) as problem:
-                    if str(problem) not in self._seen.gaps:
-                        self._seen.gaps.append(str(problem))
-
-        await asyncio.gather(*(one(what) for what in asked))
-        return answers, len(answers) == len(asked)
+    async def _each(self, asked: Iterable[A], ask: Callable[[A], Awaitable[T]]) -> list[T]:
+        """The answers; what is missing is a gap."""
+        answers, problems = await ask_each(asked, ask)
+        self._seen.gaps += sorted({str(problem) for problem in problems} - set(self._seen.gaps))
+        return answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +219,7 @@ class _Place:
 def _workloads(record: HelmRecord, served: Served) -> list[_Place]:
     """Those of the manifest, then of the hooks."""
     found: dict[_Place, None] = {}
-    for text in (record.manifest, *(hook.manifest for hook in record.hooks)):
+    for text in record.manifests:
         for key, api_version in manifest.named_objects(text, namespace=record.namespace).items():
             resource = served.resource(api_version, key.kind) if key.kind in ill_health.WORKLOADS else None
             if resource is not None:
@@ -241,8 +228,7 @@ def _workloads(record: HelmRecord, served: Served) -> list[_Place]:
 
 
 def _secrets_in(record: HelmRecord) -> frozenset[str]:
-    manifests = (record.manifest, *(hook.manifest for hook in record.hooks))
-    return frozenset[str]().union(*(secrets_of(text) for text in manifests))
+    return frozenset[str]().union(*map(secrets_of, record.manifests))
 
 
 def _end_of(log: str) -> str:

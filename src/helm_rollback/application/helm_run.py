@@ -105,14 +105,10 @@ class _Judge:
             self._begun = not refusal
         if not refusal and write.method == "POST" and record is not None and self.rules.operation.is_by_chart:
             refusal = await self._note(record)
-        if not refusal and record is not None and record.status is Status.UNINSTALLING and self._is_undoing:
+        undoes = self.rules.operation.is_undone_by_helm
+        if not refusal and undoes and record is not None and record.status is Status.UNINSTALLING:
             refusal = await self._capture(record)
         return refusal
-
-    @property
-    def _is_undoing(self) -> bool:
-        """Whether Helm, when it uninstalls, undoes what it was installing (`pkg/action/install.go`, failRelease)."""
-        return self.rules.operation.type is OperationType.INSTALL and self.rules.operation.atomic
 
     async def _capture(self, record: HelmRecord) -> str:
         """Keep what is wrong, before Helm deletes it."""

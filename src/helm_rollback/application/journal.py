@@ -36,7 +36,7 @@ PAUSE = 0.25
 _log = logging.getLogger(__name__)
 
 
-Then = Callable[[LedgerTransaction, Operation], "tuple[Operation, Operation | None]"]
+Then = Callable[[LedgerTransaction, Operation], tuple[Operation, Operation | None]]
 """What goes with an end: how it is told, and the operation that it causes."""
 
 

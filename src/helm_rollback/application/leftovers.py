@@ -15,6 +15,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from helm_rollback.application import manifest
+from helm_rollback.application.asking import ask_each
 from helm_rollback.application.crash_points import CrashPoint
 from helm_rollback.application.journal import GaveUp, Journal
 from helm_rollback.application.lease import Lease
@@ -28,7 +29,6 @@ from helm_rollback.domain.status import Status
 
 DEADLINE_SECONDS = 10.0
 """Within which leftovers are looked for; and, another such time, deleted."""
-_READS_AT_ONCE = 8
 
 _log = logging.getLogger(__name__)
 
@@ -110,19 +110,13 @@ class Leftovers:
         if not suspects.objects:
             return []
         places = suspects.places(await self._cluster.served_kinds())
-        gate = asyncio.Semaphore(_READS_AT_ONCE)
         release_id = self._journal.operation.release_id
-        problems: list[Exception] = []
 
-        async def read(key: ObjectKey, resource: Resource) -> LiveObject | None:
-            async with gate:
-                try:
-                    return await self._cluster.read_object(release_id, resource, key.namespace, key.name)
-                except (ClusterUnreachable, ClusterPermissionDenied) as problem:
-                    problems.append(problem)
-                    return None
+        async def read(place: tuple[ObjectKey, Resource]) -> LiveObject | None:
+            key, resource = place
+            return await self._cluster.read_object(release_id, resource, key.namespace, key.name)
 
-        found = await asyncio.gather(*(read(key, resource) for key, resource in places.items()))
+        found, problems = await ask_each(places.items(), read)
         if problems:
             self._warn(f"whether {len(problems)} objects are left over is not known: {problems[0]}")
         return [live for live in found if live is not None and not live.is_going and live.belongs_to(release_id)]

@@ -26,12 +26,11 @@ _SHORTEST = 4
 
 def secrets_of(manifest: str) -> frozenset[str]:
     """Every text that the Secrets of a manifest hold, as it is written and decoded."""
-    found: set[str] = set()
-    for document in manifests.documents(manifest) if "Secret" in manifest else ():
-        for item in manifests.objects(document) if "Secret" in document else ():
-            if item["kind"] == "Secret":
-                found |= secret_texts(item)
-    return frozenset(found)
+    if "Secret" not in manifest:
+        return frozenset()
+    documents = [document for document in manifests.documents(manifest) if "Secret" in document]
+    items = [item for document in documents for item in manifests.objects(document)]
+    return frozenset[str]().union(*(secret_texts(item) for item in items if item["kind"] == "Secret"))
 
 
 def secret_texts(secret: Mapping[str, Any]) -> frozenset[str]:
@@ -55,10 +54,12 @@ def masked_manifest(manifest: str) -> str:
 
 
 def _masked_document(document: str, secrets: Set[str]) -> str:
+    if "Secret" not in document:
+        return masked_text(document, secrets).lstrip("\n")
     try:
         items = manifests.objects_of(document)
     except ValueError:
-        return UNREADABLE if "Secret" in document else masked_text(document, secrets).lstrip("\n")
+        return UNREADABLE
     if not any(item["kind"] == "Secret" for item in items):
         return masked_text(document, secrets).lstrip("\n")
     return "---\n".join(masked_text(_dumped(_without_data(item)), secrets) for item in items)

@@ -108,7 +108,7 @@ async def previewed_objects(
 
     async def read(key: ObjectKey) -> PreviewedObject:
         was, wanted = before.get(key), after.get(key)
-        item: dict[str, Any] = wanted or was or {}
+        item = wanted or before[key]
         api_version = str(item["apiVersion"])
         resource = served.resource(api_version, key.kind)
         async with gate:

@@ -115,7 +115,7 @@ def _weigh(
             base_unchanged=_base_unchanged(view, operation, base, refs, interrupted=interrupted),
             own=_own_record(own, refs) if own is not None else None,
             hooks_may_have_run=interrupted and _has_hooks(view, ports, operation, own),
-            undone_by_helm=operation.type is OperationType.INSTALL and operation.atomic,
+            undone_by_helm=operation.is_undone_by_helm,
             may_be_own=interrupted and own is None and _may_have_written(view, ports, operation, base, after),
             proved_own=unstamped is not None and _is_ours(view, operation, unstamped, helm_until=helm_until),
         ),

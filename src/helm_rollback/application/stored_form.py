@@ -69,7 +69,7 @@ def with_left_out(live: Json, base: Json) -> Json:
         left_out = {key: value for key, value in base.items() if key not in live and key not in _TEXTS}
         return filled | {key: value for key, value in left_out.items() if _is_nothing(value)}
     if isinstance(live, list) and isinstance(base, list):
-        return [with_left_out(item, counterpart(item, place, base)) for place, item in enumerate(live)]
+        return [with_left_out(item, _counterpart(item, place, base)) for place, item in enumerate(live)]
     return live
 
 
@@ -79,7 +79,7 @@ def _is_nothing(value: Json) -> bool:
     return not value
 
 
-def counterpart(item: Json, place: int, items: list[Json]) -> Json:
+def _counterpart(item: Json, place: int, items: list[Json]) -> Json:
     """The item of another list that is the same one: by its name where it has one, else by its place."""
     name = name_of(item)
     if name is not None:

@@ -43,10 +43,8 @@ class Worker:
         self._term = lease
         self._slots = asyncio.Semaphore(max_helm)
         self._monotonic = monotonic
-        self._carrying: dict[str, asyncio.Task[None]] = {}
-        """What it carries out now, by operation id."""
-        self._of_cluster = Counter[str]()
-        """How many of them are of each cluster."""
+        self._carrying: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """What it carries out now, by cluster and operation id."""
 
     async def run(self) -> None:
         """Work until the drain begins, then until the last Helm has ended."""
@@ -67,8 +65,9 @@ class Worker:
             self._slots.release()
             return False
         asked = self._monotonic()
-        besides = tuple(self._carrying)
-        full = [cluster for cluster, count in self._of_cluster.items() if count >= _CARRIED_AT_MOST]
+        besides = [operation_id for _, operation_id in self._carrying]
+        of_cluster = Counter(cluster for cluster, _ in self._carrying)
+        full = [cluster for cluster, count in of_cluster.items() if count >= _CARRIED_AT_MOST]
         claims: list[Claim] = []
         with suppress(StoreUnavailable):
             claims = await self._ports.ledger.write(
@@ -88,14 +87,9 @@ class Worker:
         operation_id, cluster = claims[0].operation.operation_id, claims[0].operation.release_id.cluster
         _log.info("operation claimed", extra={"operation_id": operation_id, "fence_token": claims[0].token})
         task = asyncio.create_task(self._carry_out(claims[0], asked))
-        self._carrying[operation_id] = task
-        self._of_cluster[cluster] += 1
-        task.add_done_callback(lambda _: self._carried(operation_id, cluster))
+        self._carrying[cluster, operation_id] = task
+        task.add_done_callback(lambda _: self._carrying.pop((cluster, operation_id)))
         return True
-
-    def _carried(self, operation_id: str, cluster: str) -> None:
-        del self._carrying[operation_id]
-        self._of_cluster[cluster] -= 1
 
     async def _carry_out(self, claim: Claim, since: float) -> None:
         lease = Lease(

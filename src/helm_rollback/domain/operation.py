@@ -165,6 +165,11 @@ class Operation:
         return stamp(self.operation_id, what, self.reason)
 
     @property
+    def is_undone_by_helm(self) -> bool:
+        """Whether Helm undoes it where it fails, and deletes its record (`pkg/action/install.go`, failRelease)."""
+        return self.type is OperationType.INSTALL and self.atomic
+
+    @property
     def is_by_chart(self) -> bool:
         """Whether it brings a chart: an install or an upgrade. Only these can be stopped while they run."""
         return self.type in (OperationType.INSTALL, OperationType.UPGRADE)

@@ -56,6 +56,11 @@ class HelmRecord:
     applied_server_side: bool = False
     """Whether Helm applied it on the server (`apply_method`); Helm 3 does not tell, and never does."""
 
+    @property
+    def manifests(self) -> tuple[str, ...]:
+        """The manifest, then those of the hooks."""
+        return self.manifest, *(hook.manifest for hook in self.hooks)
+
     @cached_property
     def manifest_digest(self) -> str:
         """Digest of the manifest and of the hooks' manifests: what the cluster was told."""

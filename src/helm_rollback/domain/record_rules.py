@@ -80,7 +80,7 @@ class RecordRules:
     def _refuse_deleting(self, name: str) -> str:
         """An uninstall that purges deletes every record, and so does a failed install that Helm undoes."""
         operation = self.operation
-        undoes = operation.type is OperationType.INSTALL and operation.atomic
+        undoes = operation.is_undone_by_helm
         if not operation.purge and not undoes:
             return "this operation deletes no release record"
         revision = revision_of_secret(name, operation.release_id.name)

@@ -16,13 +16,12 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from starlette.requests import Request
 
+from helm_rollback.application.operations import LONGEST_WAIT
 from helm_rollback.domain.errors import InvalidField
 
 BODY_MAX: Final = 32 * 1024 * 1024
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,30})"?\s*', re.IGNORECASE)
-_WAIT_MAX: Final = 600
-"""Seconds; the methods wait no longer either."""
 _STEP = re.compile(r"Failed to parse (\w+) field: ")
 """How json_format tells the way to what it can not take."""
 _INTEGERS = (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64)
@@ -44,7 +43,7 @@ async def request_message(request: Request, message: Message) -> None:
         value = text if isinstance(text, list) else _value(message.DESCRIPTOR, name, text)
         if content.get(name) is None:
             content[name] = value
-        elif content[name] != value and str(content[name]) != str(value):
+        elif str(content[name]) != str(value):
             raise InvalidField(name, f"is {text!r} in the address, and something else in the body")
     try:
         json_format.ParseDict(content, message)
@@ -66,7 +65,7 @@ def wait_seconds(request: Request) -> int | None:
     for header in request.headers.getlist("prefer"):
         for preference in re.split("[,;]", header):
             if found := _WAIT.fullmatch(preference):
-                return min(int(found[1]), _WAIT_MAX)
+                return min(int(found[1]), int(LONGEST_WAIT.total_seconds()))
     return None
 
 

@@ -29,8 +29,7 @@ class HttpServer:
 
     def __init__(self, methods: Methods) -> None:
         self._methods = methods
-        self._server: _Uvicorn | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._running: tuple[_Uvicorn, asyncio.Task[None]] | None = None
 
     async def start(self, address: str) -> str:
         """Listen on `HOST:PORT` and serve; the address with its real port. Raises OSError."""
@@ -55,12 +54,13 @@ class HttpServer:
             server_header=False,
             timeout_graceful_shutdown=_LAST_WORDS,
         )
-        self._server = _Uvicorn(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        server = _Uvicorn(config)
+        self._running = server, asyncio.create_task(server.serve(sockets=[listener]))
         return f"{host}:{listener.getsockname()[1]}"
 
     async def stop(self) -> None:
         """Close. What is still open is cut off after a second."""
-        if self._serving is not None and self._server is not None:
-            self._server.should_exit = True
-            await self._serving
+        if self._running is not None:
+            server, serving = self._running
+            server.should_exit = True
+            await serving
