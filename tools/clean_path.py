@@ -92,7 +92,7 @@ def _link_programs(folder: Path, further: Sequence[str]) -> None:
 
 def _environment(programs: Path) -> dict[str, str]:
     """Ours, without what a surrounding make, venv or pytest would add."""
-    unwanted = ("MAKE", "MFLAGS", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST", "KUBECONFIG", "HELM_")
+    unwanted = ("ARGS", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST", "KUBECONFIG", "HELM_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return kept | {"PATH": str(programs)}
 
